@@ -63,7 +63,7 @@ Dims Dims::strides() const {
   return result;
 }
 
-std::string Dims::text() const { return "[" + join(*this, ", ") + "]"; }
+std::string Dims::text() const { return cat("[", join(*this, ", "), "]"); }
 
 bool operator==(const Dims& a, const Dims& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end());
