@@ -30,17 +30,29 @@ inline bool is_integer(DType type) { return type == i32 || type == i64 || type =
 template <class T>
 struct dtype_of;
 template <>
-struct dtype_of<float> { static constexpr DType value = f32; };
+struct dtype_of<float> {
+  static constexpr DType value = f32;
+};
 template <>
-struct dtype_of<double> { static constexpr DType value = f64; };
+struct dtype_of<double> {
+  static constexpr DType value = f64;
+};
 template <>
-struct dtype_of<int32_t> { static constexpr DType value = i32; };
+struct dtype_of<int32_t> {
+  static constexpr DType value = i32;
+};
 template <>
-struct dtype_of<int64_t> { static constexpr DType value = i64; };
+struct dtype_of<int64_t> {
+  static constexpr DType value = i64;
+};
 template <>
-struct dtype_of<uint8_t> { static constexpr DType value = u8; };
+struct dtype_of<uint8_t> {
+  static constexpr DType value = u8;
+};
 template <>
-struct dtype_of<bool> { static constexpr DType value = boolean; };
+struct dtype_of<bool> {
+  static constexpr DType value = boolean;
+};
 
 /// A short list of integers: the extents of a shape, axes, strides, offsets. At most eight.
 class Dims {

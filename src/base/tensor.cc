@@ -101,8 +101,8 @@ Tensor Tensor::scalar(double value, DType type) {
 void Tensor::check(DType wanted) const {
   const bool bytes_alike = wanted == u8 && type_ == boolean;
   if (wanted != type_ && !bytes_alike) {
-    throw TypeError(cat("a tensor of ", type_, " was read as ", wanted,
-                        "; read it as ", type_, " or cast() it first"));
+    throw TypeError(cat("a tensor of ", type_, " was read as ", wanted, "; read it as ", type_,
+                        " or cast() it first"));
   }
 }
 
@@ -113,7 +113,8 @@ double Tensor::at(int64_t index) const {
 }
 
 void Tensor::set(int64_t index, double value) {
-  visit_type(type_, [&]<class T>(T) { reinterpret_cast<T*>(raw())[index] = static_cast<T>(value); });
+  visit_type(type_,
+             [&]<class T>(T) { reinterpret_cast<T*>(raw())[index] = static_cast<T>(value); });
 }
 
 Tensor Tensor::cast(DType type) const {
