@@ -5,6 +5,10 @@
 
 namespace soma {
 
+/// How deep bodies of calls and scans may lie inside each other: what walks them recursively stays
+/// within any stack.
+inline constexpr int max_nesting = 16;
+
 /// Fills node.shape and node.type from its inputs (which are in `graph`) and its attribute.
 /// Throws ShapeError, TypeError or GraphError when they do not fit.
 void infer(const Graph& graph, Node& node);
