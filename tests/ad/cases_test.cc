@@ -142,7 +142,7 @@ std::vector<Case> reduce_and_move_cases() {
        }},
       {Op::concat,
        "concat",
-       {around_zero({2, 2}), around_zero({2, 3}, 1), around_zero({2, 1}, 2)},
+       {around_zero({2, 2}), around_zero({2, 2}, 1), around_zero({2, 1}, 2)},
        [](Graph&, auto x) {
          return curved(concat({x[0], x[1], x[2], x[0]}, 1));
        }},
@@ -186,6 +186,10 @@ std::vector<Case> contract_cases() {
            [=](Graph&, auto x) { return curved(dot(x[0], x[1], ta, tb)); }});
     }
   }
+  list.push_back({Op::dot,
+                  "dot of square matrices",
+                  {around_zero({3, 3}), around_zero({3, 3}, 1)},
+                  [](Graph&, auto x) { return curved(dot(x[0], x[1], false, true)); }});
   list.push_back(
       {Op::dot, "dot of a matrix with itself", {around_zero({3, 3})}, [](Graph&, auto x) {
          return curved(dot(x[0], x[0], true, false));
