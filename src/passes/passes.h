@@ -1,0 +1,41 @@
+// Graph passes: each takes a graph and returns one that means the same. In the order compile()
+// runs them: inline_calls, simplify, merge_scans, hoist_scan, layout.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "soma/graph.h"
+
+namespace soma::passes {
+
+/// Rebuilds a graph node by node. The rule sees the new graph, an old node and its new operands,
+/// and returns the node's replacement, or an empty value to copy it. Inputs and names are kept;
+/// nodes that no output or update needs are left out.
+using Rule = std::function<Value(Graph& out, const Node& node, std::span<const Value> in)>;
+Graph rewrite(const Graph& graph, const Rule& rule);
+
+/// Replaces each call by its body, but for the names in `claimed`, which the backend runs itself.
+Graph inline_calls(const Graph& graph, const std::set<std::string, std::less<>>& claimed = {});
+/// Constant folding, identities (x·1, x+0, …), chains of moves, sums of repeated values.
+Graph simplify(const Graph& graph);
+/// Scans over the same inputs that compute the same carries become one scan with the results of
+/// both: a forward scan and the one that backpropagation ran again to record residuals.
+Graph merge_scans(const Graph& graph);
+/// Products x_t·W of a sequence with a constant leave the loop as one product over all steps;
+/// unused results vanish.
+Graph hoist_scan(const Graph& graph);
+/// Transposes in front of matrix products become their flags.
+Graph layout(const Graph& graph);
+
+/// The passes by name, in order.
+struct Pass {
+  std::string_view name;
+  Graph (*run)(const Graph&);
+};
+std::span<const Pass> pipeline();
+
+}  // namespace soma::passes

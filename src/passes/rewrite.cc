@@ -1,0 +1,106 @@
+// rewrite(): the loop that every graph pass is a rule for.
+#include <unordered_map>
+
+#include "src/passes/passes.h"
+
+namespace soma::passes {
+
+namespace {
+
+std::vector<bool> live_nodes(const Graph& graph) {
+  std::vector<bool> live(graph.size(), false);
+  for (const auto& output : graph.outputs()) live[output.id] = true;
+  for (const auto& update : graph.updates()) live[update.value] = true;
+  for (size_t i = graph.size(); i-- > 0;) {
+    if (!live[i]) continue;
+    for (const Id in : graph[static_cast<Id>(i)].in) live[in] = true;
+  }
+  return live;
+}
+
+}  // namespace
+
+Graph rewrite(const Graph& graph, const Rule& rule) {
+  const std::vector<bool> live = live_nodes(graph);
+  Graph out;
+  std::unordered_map<Id, Value> replaced;
+  std::vector<Value> in;
+  for (Id id = 0; id < graph.size(); ++id) {
+    const Node& node = graph[id];
+    if (node.op == Op::input) {
+      out.splice(graph, std::span(&id, 1), replaced);  // inputs stay, used or not
+      continue;
+    }
+    if (!live[id]) continue;
+    in.clear();
+    for (const Id operand : node.in) in.push_back(replaced.at(operand));
+    const Value replacement = rule(out, node, in);
+    if (replacement) {
+      replaced[id] = replacement;
+    } else {
+      out.splice(graph, std::span(&id, 1), replaced);  // copies just this node, with its scope
+    }
+  }
+  for (const auto& [name, id] : graph.outputs()) out.output(name, replaced.at(id));
+  for (const auto& [state, value] : graph.updates()) {
+    out.update(replaced.at(state), replaced.at(value));
+  }
+  return out;
+}
+
+Graph inline_calls(const Graph& graph, const std::set<std::string, std::less<>>& claimed) {
+  // A get of an unclaimed call is replaced by the spliced result; the call itself, spliced anew
+  // for each get, costs nothing because equal nodes are built once.
+  return rewrite(graph, [&](Graph& out, const Node& node, std::span<const Value> in) -> Value {
+    if (node.op == Op::scan) {
+      ScanAttr attr = node.as<ScanAttr>();
+      attr.body = std::make_shared<const Graph>(inline_calls(*attr.body, claimed));
+      return out.add(Op::scan, in, attr);
+    }
+    if (node.op != Op::get || in[0].node().op != Op::call) return {};
+    const Node call = in[0].node();
+    if (claimed.contains(call.as<CallAttr>().name)) return {};
+    const Graph body = inline_calls(*call.as<CallAttr>().body, claimed);
+    std::vector<Value> operands;
+    for (const Id id : call.in) operands.push_back(out.value(id));
+    return out.splice(body, operands)[static_cast<size_t>(node.as<GetAttr>().index)];
+  });
+}
+
+Graph layout(const Graph& graph) {
+  // dot(transpose(x), y) reads x the other way round when only the last two axes are swapped.
+  const auto swaps_last_two = [](const Node& node) {
+    if (node.op != Op::transpose) return false;
+    const Dims& perm = node.as<TransposeAttr>().perm;
+    for (int i = 0; i + 2 < perm.size(); ++i) {
+      if (perm[i] != i) return false;
+    }
+    return perm.size() >= 2 && perm[perm.size() - 1] == perm.size() - 2;
+  };
+  return rewrite(graph, [&](Graph& out, const Node& node, std::span<const Value> in) -> Value {
+    if (node.op != Op::dot) return {};
+    DotAttr attr = node.as<DotAttr>();
+    Value operands[2] = {in[0], in[1]};
+    bool* flags[2] = {&attr.transpose_a, &attr.transpose_b};
+    for (int i = 0; i < 2; ++i) {
+      if (!swaps_last_two(operands[i].node())) continue;
+      operands[i] = out.value(operands[i].node().in[0]);
+      *flags[i] = !*flags[i];
+    }
+    return out.add(Op::dot, operands, attr);
+  });
+}
+
+std::span<const Pass> pipeline() {
+  static constexpr Pass passes[] = {
+      {"inline_calls", [](const Graph& g) { return inline_calls(g); }},
+      {"simplify", simplify},
+      {"merge_scans", merge_scans},
+      {"hoist_scan", hoist_scan},
+      {"layout", layout},
+      {"simplify", simplify},
+  };
+  return passes;
+}
+
+}  // namespace soma::passes
