@@ -1,0 +1,200 @@
+#include "src/backends/cpu/vm.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "src/base/philox.h"
+#include "src/base/visit.h"
+
+namespace soma::cpu {
+
+namespace {
+
+constexpr size_t max_slots = 256;  // fuse() limits a step's members well below this
+
+/// Calls run(offset, stride, count) for the pieces of a view that lie along its last axis: together
+/// its elements [position, position + n), in order.
+template <class Run>
+void walk(const VmLoad& view, int64_t position, int64_t n, Run&& run) {
+  const int rank = view.shape.rank();
+  if (rank == 0) return run(view.offset, 0, n);
+  int64_t index[Dims::max_size];
+  int64_t rest = position, at = view.offset;
+  for (int d = rank - 1; d >= 0; --d) {
+    index[d] = rest % view.shape[d];
+    rest /= view.shape[d];
+    at += index[d] * view.strides[d];
+  }
+  const int64_t inner = view.shape[rank - 1], stride = view.strides[rank - 1];
+  for (;;) {
+    const int64_t count = std::min(n, inner - index[rank - 1]);
+    run(at, stride, count);
+    n -= count;
+    if (n == 0) return;
+    at -= index[rank - 1] * stride;
+    index[rank - 1] = 0;
+    for (int d = rank - 2; d >= 0; --d) {  // step the outer axes like an odometer
+      at += view.strides[d];
+      if (++index[d] < view.shape[d]) break;
+      at -= index[d] * view.strides[d];
+      index[d] = 0;
+    }
+  }
+}
+
+template <class T>
+void load_elements(const VmLoad& load, const std::byte* base, T* dst, int64_t position, int64_t n) {
+  const T* origin = reinterpret_cast<const T*>(base);
+  walk(load, position, n, [&](int64_t offset, int64_t stride, int64_t count) {
+    const T* src = origin + offset;
+    if (stride == 1) {
+      std::memcpy(dst, src, static_cast<size_t>(count) * sizeof(T));
+    } else {
+      for (int64_t i = 0; i < count; ++i) dst[i] = src[i * stride];
+    }
+    dst += count;
+  });
+}
+
+/// dst[i] = make(place in the array) for the elements of a view.
+template <class T, class Make>
+void make_elements(const VmLoad& view, T* dst, int64_t position, int64_t n, Make&& make) {
+  walk(view, position, n, [&](int64_t offset, int64_t stride, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) dst[i] = make(offset + i * stride);
+    dst += count;
+  });
+}
+
+struct Block {
+  const VmProgram& program;
+  Memory memory;
+  std::byte* scratch;
+  std::byte* at[max_slots];
+  int64_t position = 0, n = 0;  // elements
+
+  int64_t count(Level level) const { return level == Level::row ? n / program.columns : n; }
+  int64_t start(Level level) const {
+    return level == Level::row ? position / program.columns : position;
+  }
+};
+
+void run_load(const Block& block, const VmOp& op, int64_t first, int64_t n) {
+  const VmLoad& load = block.program.loads[op.detail];
+  std::byte* dst = block.at[op.dst];
+  const std::byte* base = block.memory[load.buffer];
+  switch (size_of(block.program.slots[op.dst].type)) {
+    case 1: return load_elements(load, base, reinterpret_cast<uint8_t*>(dst), first, n);
+    case 4: return load_elements(load, base, reinterpret_cast<uint32_t*>(dst), first, n);
+    default: return load_elements(load, base, reinterpret_cast<uint64_t*>(dst), first, n);
+  }
+}
+
+void run_iota(const Block& block, const VmOp& op, int64_t first, int64_t n) {
+  const VmIota& iota = block.program.iotas[op.detail];
+  visit_type(block.program.slots[op.dst].type, [&]<class T>(T) {
+    make_elements(iota.view, reinterpret_cast<T*>(block.at[op.dst]), first, n,
+                  [&](int64_t e) { return static_cast<T>(e / iota.inner % iota.extent); });
+  });
+}
+
+void run_rng(const Block& block, const VmOp& op, int64_t first, int64_t n) {
+  const VmRng& rng = block.program.rngs[op.detail];
+  int64_t key[2];
+  std::memcpy(key, block.memory[rng.key_buffer] + rng.key_offset, sizeof key);
+  const auto bits = [&](int64_t element) {
+    return philox_bits(static_cast<uint64_t>(key[0]), static_cast<uint32_t>(key[1]),
+                       static_cast<uint32_t>(rng.stream), static_cast<uint64_t>(element));
+  };
+  if (block.program.slots[op.dst].type == f32) {
+    make_elements(rng.view, reinterpret_cast<float*>(block.at[op.dst]), first, n,
+                  [&](int64_t e) { return uniform_float(bits(e)); });
+  } else {
+    make_elements(rng.view, reinterpret_cast<double*>(block.at[op.dst]), first, n, [&](int64_t e) {
+      const uint64_t wide = bits(2 * e) | uint64_t{bits(2 * e + 1)} << 32;
+      return static_cast<double>(wide >> 11) * 0x1p-53;
+    });
+  }
+}
+
+void run_fill(const Block& block, const VmOp& op, int64_t n) {
+  const DType type = block.program.slots[op.dst].type;
+  visit_type(type, [&]<class T>(T) {
+    const T value = static_cast<T>(op.value);
+    block.program.isa->fill[width_index(sizeof(T))](block.at[op.dst], &value, n);
+  });
+}
+
+void run_op(const Block& block, const VmOp& op) {
+  const VmProgram& p = block.program;
+  const auto& at = block.at;
+  switch (op.kind) {
+    case VmOp::Kind::map:
+      reinterpret_cast<MapKernel*>(op.kernel)(at[op.dst], at[op.a], at[op.b], at[op.c],
+                                              block.count(op.level));
+      break;
+    case VmOp::Kind::load: run_load(block, op, block.start(op.level), block.count(op.level)); break;
+    case VmOp::Kind::fill: run_fill(block, op, block.count(op.level)); break;
+    case VmOp::Kind::expand:
+      p.isa->expand_rows[width_index(size_of(p.slots[op.dst].type))](
+          at[op.dst], at[op.a], block.n / p.columns, p.columns);
+      break;
+    case VmOp::Kind::reduce:
+      reinterpret_cast<ReduceRows*>(op.kernel)(at[op.dst], at[op.a], block.n / p.columns, p.columns,
+                                               false);
+      break;
+    case VmOp::Kind::iota: run_iota(block, op, block.start(op.level), block.count(op.level)); break;
+    case VmOp::Kind::rng: run_rng(block, op, block.start(op.level), block.count(op.level)); break;
+  }
+}
+
+void run_ends(const Block& block, int64_t chunk, bool first) {
+  for (const VmEnd& end : block.program.ends) {
+    const int64_t n = block.count(end.level);
+    const size_t type = static_cast<size_t>(end.type), kind = static_cast<size_t>(end.kind);
+    std::byte* dst =
+        block.memory[end.buffer] + static_cast<size_t>(chunk * end.width) * size_of(end.type);
+    const Isa& isa = *block.program.isa;
+    if (end.width == 1) {
+      isa.reduce_rows[kind][type](dst, block.at[end.source], 1, n, !first);
+    } else {
+      isa.reduce_cols[kind][type](dst, block.at[end.source], n / end.width, end.width, end.width,
+                                  !first);
+    }
+  }
+}
+
+void set_memory(Block& block) {
+  const auto& slots = block.program.slots;
+  for (size_t s = 0; s < slots.size(); ++s) {
+    if (!slots[s].in_memory) continue;
+    block.at[s] = block.memory[slots[s].buffer] + slots[s].offset +
+                  block.start(slots[s].level) * static_cast<int64_t>(size_of(slots[s].type));
+  }
+}
+
+}  // namespace
+
+void run_vm(const VmProgram& program, Memory memory, int64_t begin, int64_t end,
+            std::byte* scratch) noexcept {
+  Block block{program, memory, scratch, {}, 0, 0};
+  for (size_t s = 0; s < program.slots.size(); ++s) {
+    if (!program.slots[s].in_memory) block.at[s] = scratch + program.slots[s].reg;
+  }
+  block.n = program.block;  // what does not change from block to block is computed for a whole one
+  set_memory(block);
+  for (const VmOp& op : program.once) run_op(block, op);
+  for (int64_t chunk = begin; chunk < end; ++chunk) {
+    const int64_t stop = std::min(program.elements, (chunk + 1) * program.chunk);
+    bool first = true;
+    for (block.position = chunk * program.chunk; block.position < stop;
+         block.position += program.block) {
+      block.n = std::min(program.block, stop - block.position);
+      set_memory(block);
+      for (const VmOp& op : program.each) run_op(block, op);
+      run_ends(block, chunk, first);
+      first = false;
+    }
+  }
+}
+
+}  // namespace soma::cpu
