@@ -1,0 +1,14 @@
+# The same kernels, compiled once per level of x86-64; isa.cc chooses at run time. Errno and traps
+# are not part of any kernel's meaning, and giving them up changes no result.
+set(kernel_flags -O3 -fno-math-errno -fno-trapping-math
+                 # Clang says which loops it left scalar; that is no defect.
+                 $<$<CXX_COMPILER_ID:Clang>:-Wno-pass-failed>)
+set_source_files_properties(backends/cpu/isa_portable.cc PROPERTIES COMPILE_OPTIONS "${kernel_flags}")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+  foreach(level v2 v3)
+    set_source_files_properties(backends/cpu/isa_${level}.cc PROPERTIES COMPILE_OPTIONS
+                                "${kernel_flags};-march=x86-64-${level}")
+  endforeach()
+  set_source_files_properties(backends/cpu/isa_v4.cc PROPERTIES COMPILE_OPTIONS
+                              "${kernel_flags};-march=x86-64-v4;-mprefer-vector-width=512")
+endif()

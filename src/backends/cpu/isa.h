@@ -1,0 +1,126 @@
+// The table of low-level CPU kernels, one per instruction set. The kernels are written once
+// (map_kernels.h, reduce_kernels.h, gemm_kernels.h) and compiled per instruction set; the best one
+// this processor has is chosen when the program starts. Nothing here knows a graph.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace soma {
+enum class DType : uint8_t;
+}
+
+namespace soma::cpu {
+
+inline constexpr int dtype_count = 6;
+
+/// Elementwise primitives, in the order of Isa::map.
+enum class MapOp : uint8_t {
+  neg,
+  abs,
+  exp,
+  log,
+  expm1,
+  log1p,
+  sqrt,
+  tanh,
+  sigmoid,
+  erf,
+  sin,
+  cos,  // dst = f(a)
+  add,
+  sub,
+  mul,
+  div,
+  max,
+  min,
+  pow,  // dst = f(a, b)
+  lt,
+  eq,      // dst (bool) = f(a, b)
+  select,  // dst = a (bool) ? b : c
+};
+inline constexpr int map_op_count = static_cast<int>(MapOp::select) + 1;
+
+/// Elementwise over `n` contiguous elements of any alignment. `dst` may be exactly one of the
+/// operands when their elements are equally wide; otherwise they must not overlap.
+///  * max and min give NaN when an operand is NaN.
+///  * Integers wrap. x / 0 = 0. An integer power with a negative exponent is 0 unless the base is
+///    1 or -1.
+///  * Each element's result depends on that element alone: neither n nor its position matters.
+using MapKernel = void(void* dst, const void* a, const void* b, const void* c, int64_t n) noexcept;
+
+/// The reductions of the tables below.
+enum class Reducer : uint8_t { sum, max };
+inline constexpr int reducer_count = 2;
+
+/// dst[r] = reduction over src[r][0 … cols), rows contiguous; combined with the old dst[r] when
+/// `accumulate`. The order of the additions depends on cols alone. Empty rows give 0, or -inf (the
+/// lowest integer) for max; NaN propagates.
+using ReduceRows = void(void* dst, const void* src, int64_t rows, int64_t cols,
+                        bool accumulate) noexcept;
+/// dst[c] = reduction over src[0 … rows)[c], one row after the other; src rows lie `row_stride`
+/// elements apart.
+using ReduceCols = void(void* dst, const void* src, int64_t rows, int64_t cols, int64_t row_stride,
+                        bool accumulate) noexcept;
+/// dst[r][0 … cols) = src[r].
+using ExpandRows = void(void* dst, const void* src, int64_t rows, int64_t cols) noexcept;
+/// dst[0 … n) = *value.
+using Fill = void(void* dst, const void* value, int64_t n) noexcept;
+/// A 2-D array of any strides; strides count elements. dst and src must not overlap.
+struct Strides2d {
+  int64_t row, col;
+};
+using Copy2d = void(void* dst, Strides2d dst_strides, const void* src, Strides2d src_strides,
+                    int64_t rows, int64_t cols) noexcept;
+
+/// Kernels that only move elements are indexed by width: 1, 4 or 8 bytes.
+constexpr int width_index(size_t bytes) { return bytes == 1 ? 0 : bytes == 4 ? 1 : 2; }
+inline constexpr int width_count = 3;
+
+/// One rectangle of C[M,N] (+)= op(A) op(B); see gemm.h.
+struct GemmBlock {
+  int64_t rows, cols, k;  // the rectangle and the depth
+  int64_t kc;             // the depth taken at a time; it fixes the order of the additions
+  const void* a;          // op(A)(row0, 0); element (i, p) lies i * lda + p away, or p * lda + i
+  const void* b;          // op(B)(0, col0); element (p, j) lies p * ldb + j away, or j * ldb + p
+  void* c;                // C(row0, col0)
+  int64_t lda, ldb, ldc;
+  bool transpose_a, transpose_b;
+  bool pack_a, pack_b;  // copy the operand to scratch first, panel by panel
+  const void* bias;     // initialises every row of C when not null, unless accumulating
+  bool accumulate;
+  void* scratch;
+};
+using GemmKernel = void(const GemmBlock& block) noexcept;
+/// The register tile of a GEMM micro-kernel, in elements.
+struct GemmTile {
+  int64_t rows, cols;
+};
+
+/// The kernels of one instruction set. A null entry: the operation has no meaning for that type.
+/// Types are indexed by DType, operations by MapOp and Reducer.
+struct Isa {
+  std::string_view name;
+  MapKernel* map[map_op_count][dtype_count];
+  MapKernel* cast[dtype_count][dtype_count];  // [from][to]; b and c are not read
+  ReduceRows* reduce_rows[reducer_count][dtype_count];
+  ReduceCols* reduce_cols[reducer_count][dtype_count];
+  ExpandRows* expand_rows[width_count];
+  Fill* fill[width_count];
+  Copy2d* copy2d[width_count];
+  GemmKernel* gemm[2];  // f32, f64
+  GemmTile gemm_tile[2];
+};
+
+/// The best instruction set of this processor, or the one that the environment variable SOMA_ISA
+/// names (portable, v2, v3, v4: the x86-64 levels). Throws ArgumentError when that one does not
+/// exist or does not run here.
+const Isa& isa();
+/// By name; throws like isa().
+const Isa& isa_named(std::string_view name);
+/// The names that run on this processor, the best one last.
+std::vector<std::string_view> isa_names();
+
+}  // namespace soma::cpu

@@ -1,0 +1,141 @@
+// Reductions, broadcasts, fills and strided copies. Compiled once per instruction set.
+#pragma once
+
+#include "src/backends/cpu/map_kernels.h"
+
+namespace soma::cpu {
+namespace {
+
+template <class T>
+constexpr T lowest() {
+  if constexpr (is_real<T>)
+    return static_cast<T>(-__builtin_inf());
+  else if constexpr (static_cast<T>(-1) < T{})
+    return static_cast<T>(uint64_t{1} << (8 * sizeof(T) - 1));
+  else
+    return T{};
+}
+struct SumReducer : Add {
+  template <class T>
+  static constexpr T start = T{};
+};
+struct MaxReducer : Max {
+  template <class T>
+  static constexpr T start = lowest<T>();
+};
+
+/// Element i goes to lane i % lanes; the lanes are combined in halves.
+template <class R, class T, int lanes>
+SOMA_INLINE T reduce_row(const T* row, int64_t cols) {
+  T lane[lanes];
+  for (int j = 0; j < lanes; ++j) lane[j] = R::template start<T>;
+  int64_t i = 0;
+  for (; i + lanes <= cols; i += lanes)
+    for (int j = 0; j < lanes; ++j) lane[j] = R::of(lane[j], row[i + j]);
+  for (int j = 0; i + j < cols; ++j) lane[j] = R::of(lane[j], row[i + j]);
+  SOMA_UNROLL
+  for (int half = lanes / 2; half > 0; half /= 2)
+    for (int j = 0; j < half; ++j) lane[j] = R::of(lane[j], lane[j + half]);
+  return lane[0];
+}
+template <class R, class T>
+void reduce_rows(void* dst, const void* src, int64_t rows, int64_t cols, bool accumulate) noexcept {
+  T* d = static_cast<T*>(dst);
+  const T* s = static_cast<const T*>(src);
+  for (int64_t r = 0; r < rows; ++r, s += cols) {
+    const T value = cols < 64 ? reduce_row<R, T, 8>(s, cols) : reduce_row<R, T, 64>(s, cols);
+    d[r] = accumulate ? R::of(d[r], value) : value;
+  }
+}
+
+template <class R, class T>
+void reduce_cols(void* dst, const void* src, int64_t rows, int64_t cols, int64_t row_stride,
+                 bool accumulate) noexcept {
+  T* d = static_cast<T*>(dst);
+  const T* s = static_cast<const T*>(src);
+  if (!accumulate)
+    for (int64_t c = 0; c < cols; ++c) d[c] = R::template start<T>;
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const T* s0 = s + r * row_stride;
+    const T *s1 = s0 + row_stride, *s2 = s1 + row_stride, *s3 = s2 + row_stride;
+    SOMA_INDEPENDENT
+    for (int64_t c = 0; c < cols; ++c)
+      d[c] = R::of(R::of(R::of(R::of(d[c], s0[c]), s1[c]), s2[c]), s3[c]);
+  }
+  for (; r < rows; ++r) {
+    const T* row = s + r * row_stride;
+    SOMA_INDEPENDENT
+    for (int64_t c = 0; c < cols; ++c) d[c] = R::of(d[c], row[c]);
+  }
+}
+
+template <class T>
+void fill(void* dst, const void* value, int64_t n) noexcept {
+  T* d = static_cast<T*>(dst);
+  const T v = *static_cast<const T*>(value);
+  for (int64_t i = 0; i < n; ++i) d[i] = v;
+}
+template <class T>
+void expand_rows(void* dst, const void* src, int64_t rows, int64_t cols) noexcept {
+  T* d = static_cast<T*>(dst);
+  const T* s = static_cast<const T*>(src);
+  for (int64_t r = 0; r < rows; ++r) fill<T>(d + r * cols, s + r, cols);
+}
+
+/// Both sides of a block stay in the first-level cache while one of them is walked across.
+template <class T>
+void copy_blocked(T* d, Strides2d to, const T* s, Strides2d from, int64_t rows,
+                  int64_t cols) noexcept {
+  constexpr int64_t block = 16;
+  for (int64_t r0 = 0; r0 < rows; r0 += block)
+    for (int64_t c0 = 0; c0 < cols; c0 += block) {
+      const int64_t r1 = r0 + block < rows ? r0 + block : rows;
+      const int64_t c1 = c0 + block < cols ? c0 + block : cols;
+      for (int64_t r = r0; r < r1; ++r)
+        for (int64_t c = c0; c < c1; ++c)
+          d[r * to.row + c * to.col] = s[r * from.row + c * from.col];
+    }
+}
+template <class T>
+void copy2d(void* dst, Strides2d to, const void* src, Strides2d from, int64_t rows,
+            int64_t cols) noexcept {
+  T* d = static_cast<T*>(dst);
+  const T* s = static_cast<const T*>(src);
+  if (to.col == 1 && from.col == 1) {
+    for (int64_t r = 0; r < rows; ++r)
+      __builtin_memcpy(d + r * to.row, s + r * from.row, static_cast<size_t>(cols) * sizeof(T));
+  } else if (to.row == 1) {  // walk along the contiguous side of the destination
+    copy_blocked(d, {to.col, to.row}, s, {from.col, from.row}, cols, rows);
+  } else {
+    copy_blocked(d, to, s, from, rows, cols);
+  }
+}
+
+template <class R>
+constexpr void set_reducer(Isa& isa, Reducer reducer) {
+  auto& rows = isa.reduce_rows[static_cast<int>(reducer)];
+  auto& cols = isa.reduce_cols[static_cast<int>(reducer)];
+  rows[0] = reduce_rows<R, float>, cols[0] = reduce_cols<R, float>;
+  rows[1] = reduce_rows<R, double>, cols[1] = reduce_cols<R, double>;
+  rows[2] = reduce_rows<R, int32_t>, cols[2] = reduce_cols<R, int32_t>;
+  rows[3] = reduce_rows<R, int64_t>, cols[3] = reduce_cols<R, int64_t>;
+  rows[4] = reduce_rows<R, uint8_t>, cols[4] = reduce_cols<R, uint8_t>;
+}
+template <class T>
+constexpr void set_moves(Isa& isa) {
+  constexpr int width = width_index(sizeof(T));
+  isa.expand_rows[width] = expand_rows<T>;
+  isa.fill[width] = fill<T>;
+  isa.copy2d[width] = copy2d<T>;
+}
+constexpr void set_reductions(Isa& isa) {
+  set_reducer<SumReducer>(isa, Reducer::sum);
+  set_reducer<MaxReducer>(isa, Reducer::max);
+  set_moves<uint8_t>(isa);
+  set_moves<uint32_t>(isa);
+  set_moves<uint64_t>(isa);
+}
+
+}  // namespace
+}  // namespace soma::cpu

@@ -1,0 +1,99 @@
+// A thin layer over the vector extensions of GCC and Clang, for the sources that are compiled once
+// per instruction set. Everything here has internal linkage: a function that was compiled for one
+// instruction set must never be merged by the linker with its twin for another. For the same
+// reason these sources use nothing of the standard library but its types.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+// "No iteration depends on an earlier one": true of every kernel here, as operands are either
+// exactly the destination or apart from it.
+#if defined(__clang__)
+#define SOMA_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#define SOMA_UNROLL _Pragma("clang loop unroll(full)")
+#define SOMA_UNROLL_4 _Pragma("clang loop unroll_count(4)")
+#else
+#define SOMA_INDEPENDENT _Pragma("GCC ivdep")
+#define SOMA_UNROLL _Pragma("GCC unroll 32")
+#define SOMA_UNROLL_4 _Pragma("GCC unroll 4")
+#endif
+#define SOMA_INLINE inline __attribute__((always_inline))
+
+namespace soma::cpu {
+namespace {
+
+/// Bytes of a native vector register.
+#if defined(__AVX512F__)
+constexpr int vector_bytes = 64;
+#elif defined(__AVX2__)
+constexpr int vector_bytes = 32;
+#else
+constexpr int vector_bytes = 16;
+#endif
+
+/// `lanes` elements of T.
+template <class T, int lanes>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(lanes * sizeof(T))));
+};
+template <class T, int lanes>
+using Vector = typename VectorOf<T, lanes>::type;
+/// As many elements of T as a register holds.
+template <class T>
+constexpr int native_lanes = vector_bytes / static_cast<int>(sizeof(T));
+template <class T>
+using Native = Vector<T, native_lanes<T>>;
+
+template <class V>
+SOMA_INLINE V load(const void* from) {
+  V v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+template <class V>
+SOMA_INLINE void store(void* to, V v) {
+  __builtin_memcpy(to, &v, sizeof v);
+}
+
+/// a * b + c, rounded once where the instruction set has it.
+template <class V>
+SOMA_INLINE V multiply_add(V a, V b, V c) {
+  return a * b + c;
+}
+#if defined(__AVX512F__)
+SOMA_INLINE Vector<float, 16> multiply_add(Vector<float, 16> a, Vector<float, 16> b,
+                                           Vector<float, 16> c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
+SOMA_INLINE Vector<double, 8> multiply_add(Vector<double, 8> a, Vector<double, 8> b,
+                                           Vector<double, 8> c) {
+  return _mm512_fmadd_pd(a, b, c);
+}
+#elif defined(__FMA__)
+SOMA_INLINE Vector<float, 8> multiply_add(Vector<float, 8> a, Vector<float, 8> b,
+                                          Vector<float, 8> c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
+SOMA_INLINE Vector<double, 4> multiply_add(Vector<double, 4> a, Vector<double, 4> b,
+                                           Vector<double, 4> c) {
+  return _mm256_fmadd_pd(a, b, c);
+}
+#elif defined(__aarch64__)
+SOMA_INLINE Vector<float, 4> multiply_add(Vector<float, 4> a, Vector<float, 4> b,
+                                          Vector<float, 4> c) {
+  return (Vector<float, 4>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+SOMA_INLINE Vector<double, 2> multiply_add(Vector<double, 2> a, Vector<double, 2> b,
+                                           Vector<double, 2> c) {
+  return (Vector<double, 2>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+#endif
+
+}  // namespace
+}  // namespace soma::cpu
