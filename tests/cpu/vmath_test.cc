@@ -1,4 +1,4 @@
-// The transcendental functions of float32 against libm in double: at most 0.51 ulp away, on every
+// The transcendental functions of float32 against libm in double: at most 0.52 ulp away, on every
 // instruction set. The disabled test measures all 2^32 arguments; run it after any change:
 //   soma_test_cpu --gtest_also_run_disabled_tests --gtest_filter='*AllFloats*'
 // Worst of all 2^32 arguments, in ulp (x86-64-v4): WORST
@@ -67,7 +67,7 @@ void check_stride(const Isa& isa, const Function& function, uint64_t stride) {
     if (in.size() == block) flush();
   }
   flush();
-  EXPECT_LE(worst, 0.51) << function.name << " of " << worst_at << " on " << isa.name;
+  EXPECT_LE(worst, 0.52) << function.name << " of " << worst_at << " on " << isa.name;
   testing::Test::RecordProperty(function.name, std::to_string(worst));
   if (stride == 1) std::printf("%-8s %.4f ulp at %.9g\n", function.name, worst, worst_at);
 }
@@ -99,7 +99,7 @@ TEST(Vmath, SpecialValues) {
       isa_named(name).map[static_cast<int>(function.op)][0](
           out.data(), special.data(), nullptr, nullptr, static_cast<int64_t>(special.size()));
       for (size_t i = 0; i < special.size(); ++i)
-        EXPECT_LE(ulps(out[i], function.reference(special[i])), 0.51)
+        EXPECT_LE(ulps(out[i], function.reference(special[i])), 0.52)
             << function.name << " of " << special[i] << " on " << name << " gave " << out[i];
     }
 }
@@ -120,7 +120,7 @@ TEST(Vmath, Power) {
     for (size_t i = 0; i < xs.size(); ++i) {
       const double distance = ulps(out[i], std::pow(double{xs[i]}, double{ys[i]}));
       worst = std::max(worst, distance);
-      ASSERT_LE(distance, 0.51) << xs[i] << " to the " << ys[i] << " on " << name << " gave "
+      ASSERT_LE(distance, 0.52) << xs[i] << " to the " << ys[i] << " on " << name << " gave "
                                 << out[i];
     }
     testing::Test::RecordProperty(std::string(name), std::to_string(worst));

@@ -1,6 +1,6 @@
 // The transcendental functions of float32, each defined once. They take and give vectors of
 // doubles: range reduction and a short polynomial in double are simple, need no tricks against
-// cancellation, and leave one rounding to float32 at the end, so that the result is within 0.51 ulp
+// cancellation, and leave one rounding to float32 at the end, so that the result is within 0.52 ulp
 // of the true value (tests/cpu/vmath_test.cc measures it) and practically always the
 // same on every instruction set. Arguments must be float32 values; the polynomials are good to
 // about 1e-9 relative, not to double precision. D is a vector of doubles, or double itself.
