@@ -55,18 +55,28 @@ struct Loop {
   int64_t length = 0;
   bool reverse = false;
   size_t arena = 0;  ///< The outer buffer that is the body's arena.
+  /// Part of an outer buffer, from a byte offset on.
+  struct Part {
+    size_t buffer = 0, offset = 0;
+    std::byte* in(Memory memory) const { return memory[buffer] + offset; }
+  };
   struct Const {
-    size_t in, from;
+    size_t slot;
+    Part from;
   };
   struct Carry {
-    size_t in, out, from, to;
+    size_t in, out;
+    Part from;
+    size_t to;
     size_t temporary[2];
     size_t bytes;
   };
+  /// A sliced input or a stacked result.
   struct Sequence {
-    size_t slot, outer;
+    size_t slot;
+    Part outer;
     size_t stride;
-  };  ///< Sliced inputs and stacked outputs.
+  };
   std::vector<Const> consts;
   std::vector<Carry> carries;
   std::vector<Sequence> sequences;

@@ -60,15 +60,15 @@ void Runner::run(const Program& program, Memory memory) const noexcept {
 
 void Runner::run_loop(Loop& loop, Memory memory) const noexcept {
   auto& inner = loop.memory;
-  for (const auto& [in, from] : loop.consts) inner[in] = memory[from];
+  for (const auto& [slot, from] : loop.consts) inner[slot] = from.in(memory);
   for (const auto& carry : loop.carries) {
-    inner[carry.in] = memory[carry.from];
-    if (loop.length == 0) std::memcpy(memory[carry.to], memory[carry.from], carry.bytes);
+    inner[carry.in] = carry.from.in(memory);
+    if (loop.length == 0) std::memcpy(memory[carry.to], inner[carry.in], carry.bytes);
   }
   for (int64_t i = 0; i < loop.length; ++i) {
     const int64_t t = loop.reverse ? loop.length - 1 - i : i;
     for (const auto& s : loop.sequences) {
-      inner[s.slot] = memory[s.outer] + static_cast<size_t>(t) * s.stride;
+      inner[s.slot] = s.outer.in(memory) + static_cast<size_t>(t) * s.stride;
     }
     for (const auto& carry : loop.carries) {
       inner[carry.out] = i + 1 == loop.length ? memory[carry.to] : memory[carry.temporary[i % 2]];

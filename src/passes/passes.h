@@ -35,6 +35,7 @@ Graph layout(const Graph& graph);
 struct Pass {
   std::string_view name;
   Graph (*run)(const Graph&);
+  bool required = false;  ///< A backend cannot do without it.
 };
 std::span<const Pass> pipeline();
 

@@ -93,7 +93,7 @@ Graph layout(const Graph& graph) {
 
 std::span<const Pass> pipeline() {
   static constexpr Pass passes[] = {
-      {"inline_calls", [](const Graph& g) { return inline_calls(g); }},
+      {"inline_calls", [](const Graph& g) { return inline_calls(g); }, true},
       {"simplify", simplify},
       {"merge_scans", merge_scans},
       {"hoist_scan", hoist_scan},

@@ -1,0 +1,13 @@
+// Lowering: a graph, after the graph passes, to a Program for the CPU.
+#pragma once
+
+#include "soma/graph.h"
+#include "src/backends/cpu/isa.h"
+#include "src/exec/program.h"
+
+namespace soma::cpu {
+
+/// With `fusion` off every node is a step of its own.
+Program lower(const Graph& graph, const Isa& isa, bool fusion);
+
+}  // namespace soma::cpu
