@@ -14,8 +14,6 @@ struct RawGraph {
   std::vector<Graph::Named>& outputs() const { return graph.outputs_; }
   std::vector<Graph::Update>& updates() const { return graph.updates_; }
   std::vector<Graph::ScopeInfo>& scopes() const { return graph.scopes_; }
-  /// Later nodes belong to scopes()[index].
-  void enter_scope(uint32_t index) const { graph.scope_ = index; }
   /// Adds an input under exactly this name.
   Value leaf(InputAttr attr) const { return graph.leaf(std::move(attr)); }
 };
