@@ -284,6 +284,7 @@ class Graph {
   std::span<const Update> updates() const { return updates_; }
   const ScopeInfo& scope_of(const Node& node) const { return scopes_[node.scope]; }
   const ScopeInfo& scope_at(uint32_t index) const { return scopes_[index]; }
+  size_t scope_count() const { return scopes_.size(); }
   /// The input with that full name; throws GraphError, naming the nearest, when there is none.
   Value find_input(std::string_view name);
   Id output_id(std::string_view name) const;
@@ -307,6 +308,7 @@ class Graph {
                             std::unordered_map<Id, Value>& replaced);
 
  private:
+  friend struct RawGraph;  // src/ir/raw.h: parse() and the tests of verify()
   std::string full_name(std::string_view name) const;
   Value leaf(InputAttr attr);
 
@@ -325,8 +327,9 @@ class Graph {
 #define SOMA_UNARY(name) Value name(Value x);
 SOMA_UNARY(neg)
 SOMA_UNARY(abs)
-SOMA_UNARY(exp) SOMA_UNARY(log) SOMA_UNARY(expm1) SOMA_UNARY(log1p) SOMA_UNARY(sqrt)
-    SOMA_UNARY(tanh) SOMA_UNARY(sigmoid) SOMA_UNARY(erf) SOMA_UNARY(sin) SOMA_UNARY(cos)
+SOMA_UNARY(exp)
+SOMA_UNARY(log) SOMA_UNARY(expm1) SOMA_UNARY(log1p) SOMA_UNARY(sqrt) SOMA_UNARY(tanh)
+    SOMA_UNARY(sigmoid) SOMA_UNARY(erf) SOMA_UNARY(sin) SOMA_UNARY(cos)
     /// The same value; no gradient flows through it.
     SOMA_UNARY(stop)
     /// x², 1/x, 1/√x.
@@ -360,8 +363,9 @@ inline Value operator-(Value x) { return neg(x); }
   inline Value operator symbol(double a, Value b) { return name(a, b); }
 SOMA_OPERATOR(+, add)
 SOMA_OPERATOR(-, sub)
-SOMA_OPERATOR(*, mul) SOMA_OPERATOR(/, div) SOMA_OPERATOR(<, lt) SOMA_OPERATOR(<=, le)
-    SOMA_OPERATOR(>, gt) SOMA_OPERATOR(>=, ge)
+SOMA_OPERATOR(*, mul)
+SOMA_OPERATOR(/, div) SOMA_OPERATOR(<, lt) SOMA_OPERATOR(<=, le) SOMA_OPERATOR(>, gt)
+    SOMA_OPERATOR(>=, ge)
 #undef SOMA_OPERATOR
 
     // ---------------------------------------------------------------- the builder: reductions

@@ -2,6 +2,8 @@
 #include "soma/graph.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "soma/error.h"
 #include "src/base/text.h"
@@ -32,21 +34,24 @@ size_t hash_field(const Dims& dims) {
   return seed;
 }
 size_t hash_field(const std::string& text) { return std::hash<std::string>{}(text); }
-size_t hash_field(const std::shared_ptr<const Graph>& body) { return body->fingerprint(); }
-size_t hash_field(double value) {
-  return std::hash<uint64_t>{}(__builtin_bit_cast(uint64_t, value));
+size_t hash_field(const std::shared_ptr<const Graph>& body) {
+  return body ? body->fingerprint() : 0;
 }
+// Numbers are equal when their bits are: 0 and -0 differ. All NaNs are one.
+uint64_t bits_of(double value) {
+  if (std::isnan(value)) value = std::numeric_limits<double>::quiet_NaN();
+  return __builtin_bit_cast(uint64_t, value);
+}
+size_t hash_field(double value) { return std::hash<uint64_t>{}(bits_of(value)); }
 template <class T>
 size_t hash_field(const T& value) {
   return static_cast<size_t>(value);
 }
 
 bool equal_field(const std::shared_ptr<const Graph>& a, const std::shared_ptr<const Graph>& b) {
-  return a == b || *a == *b;
+  return a == b || (a && b && *a == *b);
 }
-bool equal_field(double a, double b) {  // bit equality: 0 and -0 differ, NaN equals itself
-  return __builtin_bit_cast(uint64_t, a) == __builtin_bit_cast(uint64_t, b);
-}
+bool equal_field(double a, double b) { return bits_of(a) == bits_of(b); }
 template <class T>
 bool equal_field(const T& a, const T& b) {
   return a == b;
@@ -132,7 +137,7 @@ Value Graph::add(Op op, std::span<const Value> in, Attr attr, Where where) {
     }
     node.in.push_back(value.id());
   }
-  if (info(op).is(OpInfo::commutative) && node.in[0] > node.in[1]) {
+  if (info(op).is(OpInfo::commutative) && node.in.size() == 2 && node.in[0] > node.in[1]) {
     std::swap(node.in[0], node.in[1]);
   }
   const size_t hash = hash_node(op, node.in, node.attr);

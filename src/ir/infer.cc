@@ -1,5 +1,6 @@
 #include "src/ir/infer.h"
 
+#include <algorithm>
 #include <array>
 
 #include "soma/error.h"
@@ -8,18 +9,6 @@
 namespace soma {
 
 namespace {
-
-// What a rule sees: the node to fill and its operands.
-struct Context {
-  const Graph& graph;
-  Node& node;
-  const Node& in(size_t i) const { return graph[node.in[i]]; }
-  const Shape& shape(size_t i) const { return in(i).shape; }
-  void result(Shape shape, DType type) const {
-    node.shape = shape;
-    node.type = type;
-  }
-};
 
 template <class... Parts>
 void require(bool condition, const Parts&... parts) {
@@ -30,14 +19,36 @@ void require_type(bool condition, const Parts&... parts) {
   if (!condition) throw TypeError(cat(parts...));
 }
 
+// No extent, padding or count reaches this, so that sums of a few of them cannot overflow.
+constexpr int64_t limit = int64_t{1} << 48;
+
 void check_extents(const Shape& shape) {
-  int64_t product = 1;
+  int64_t product = 1;  // with 1 for 0: strides must not overflow either
   for (const int64_t extent : shape) {
     require(extent >= 0, "the shape ", shape, " has a negative extent");
-    require(!__builtin_mul_overflow(product, extent, &product) && product < (int64_t{1} << 48),
-            "the shape ", shape, " has too many elements");
+    require(
+        !__builtin_mul_overflow(product, std::max<int64_t>(extent, 1), &product) && product < limit,
+        "the shape ", shape, " has too many elements");
   }
 }
+
+int64_t product_up_to_limit(int64_t a, int64_t b) {
+  int64_t product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? limit : std::min(product, limit);
+}
+
+// What a rule sees: the node to fill and its operands.
+struct Context {
+  const Graph& graph;
+  Node& node;
+  const Node& in(size_t i) const { return graph[node.in[i]]; }
+  const Shape& shape(size_t i) const { return in(i).shape; }
+  void result(Shape shape, DType type) const {
+    check_extents(shape);
+    node.shape = shape;
+    node.type = type;
+  }
+};
 
 int64_t check_axis(int64_t axis, const Shape& shape) {
   require(axis >= 0 && axis < shape.rank(), "axis ", axis, " does not exist in the shape ", shape);
@@ -55,20 +66,17 @@ void check_lengths(const Shape& shape, std::initializer_list<const Dims*> lists)
 
 void infer_input(const Context& c) {
   const auto& a = c.node.as<InputAttr>();
-  check_extents(a.shape);
   c.result(a.shape, a.type);
 }
 void infer_constant(const Context& c) { c.result({}, c.node.as<ConstantAttr>().type); }
 void infer_iota(const Context& c) {
   const auto& a = c.node.as<IotaAttr>();
-  check_extents(a.shape);
   check_axis(a.axis, a.shape);
   require_type(a.type != boolean, "counting needs a number type, not bool");
   c.result(a.shape, a.type);
 }
 void infer_rng(const Context& c) {
   const auto& a = c.node.as<RngAttr>();
-  check_extents(a.shape);
   require(c.shape(0) == Shape{2} && c.in(0).type == i64,
           "the key must be i64[2] {seed, step}, not ", c.in(0).type, c.shape(0));
   require_type(is_float(a.type), "random numbers are f32 or f64, not ", a.type);
@@ -141,7 +149,6 @@ void infer_argmax(const Context& c) {
 
 void infer_broadcast(const Context& c) {
   const auto& a = c.node.as<BroadcastAttr>();
-  check_extents(a.shape);
   check_lengths(c.shape(0), {&a.dims});
   for (int i = 0; i < a.dims.size(); ++i) {
     check_axis(a.dims[i], a.shape);
@@ -176,7 +183,7 @@ void infer_slice(const Context& c) {
     require(a.lo[i] >= 0 && a.lo[i] <= a.hi[i] && a.hi[i] <= c.shape(0)[i] && a.step[i] >= 1,
             "the box ", a.lo, " to ", a.hi, " by ", a.step, " does not lie in the shape ",
             c.shape(0));
-    shape.push_back((a.hi[i] - a.lo[i] + a.step[i] - 1) / a.step[i]);
+    shape.push_back(a.hi[i] == a.lo[i] ? 0 : (a.hi[i] - a.lo[i] - 1) / a.step[i] + 1);
   }
   c.result(shape, c.in(0).type);
 }
@@ -188,9 +195,9 @@ void infer_pad(const Context& c) {
     const int64_t extent = c.shape(0)[i];
     require(a.lo[i] >= 0 && a.hi[i] >= 0 && a.interior[i] >= 0,
             "padding cannot be negative: ", a.lo, ", ", a.hi, ", ", a.interior, "; use slice");
-    shape.push_back(a.lo[i] + a.hi[i] + extent + std::max<int64_t>(extent - 1, 0) * a.interior[i]);
+    shape.push_back(std::min(a.lo[i], limit) + std::min(a.hi[i], limit) + extent +
+                    product_up_to_limit(std::max<int64_t>(extent - 1, 0), a.interior[i]));
   }
-  check_extents(shape);
   c.result(shape, c.in(0).type);
 }
 void infer_concat(const Context& c) {
@@ -206,7 +213,7 @@ void infer_concat(const Context& c) {
             " cannot be joined along axis ", axis);
     require_type(c.in(i).type == c.in(0).type, "the parts have different types, ", c.in(0).type,
                  " and ", c.in(i).type);
-    shape[axis] += extent;
+    shape[axis] = std::min(shape[axis] + extent, limit);
   }
   c.result(shape, c.in(0).type);
 }
@@ -214,8 +221,9 @@ void infer_concat(const Context& c) {
 int64_t windows(int64_t extent, int64_t size, int64_t step, int64_t dilation) {
   require(size >= 1 && step >= 1 && dilation >= 1, "window size ", size, ", step ", step,
           " and dilation ", dilation, " must be at least 1");
-  const int64_t reach = dilation * (size - 1) + 1;
-  return extent < reach ? 0 : (extent - reach) / step + 1;
+  int64_t reach = 0;  // from the first element of a window to its last
+  if (__builtin_mul_overflow(dilation, size - 1, &reach) || extent <= reach) return 0;
+  return (extent - reach - 1) / step + 1;
 }
 void infer_unfold(const Context& c) {
   const auto& a = c.node.as<UnfoldAttr>();
@@ -259,7 +267,6 @@ void infer_scatter_add(const Context& c) {
           "updates of shape ", c.shape(1), " do not begin with the index shape ", c.shape(0));
   Shape shape{c.node.as<ScatterAttr>().rows};
   for (int i = k; i < c.shape(1).rank(); ++i) shape.push_back(c.shape(1)[i]);
-  check_extents(shape);
   c.result(shape, c.in(1).type);
 }
 
@@ -298,23 +305,26 @@ void infer_conv(const Context& c) {
   require(a.groups >= 1, "the number of groups must be at least 1, not ", a.groups);
   if (a.role != ConvRole::y) {
     require(a.size.size() == spatial, "the result's spatial size is missing");
+    check_extents(a.size);
   }
   // Work out x, w and y from the two given and the role.
   Shape x, w, y;
   switch (a.role) {
     case ConvRole::y: x = p, w = q, y = {p[0], q[0]}; break;
-    case ConvRole::dx: y = p, w = q, x = {p[0], q[1] * a.groups}; break;
+    case ConvRole::dx: y = p, w = q, x = {p[0], product_up_to_limit(q[1], a.groups)}; break;
     case ConvRole::dw: x = p, y = q, w = {q[1], p[1] / a.groups}; break;
   }
   for (int i = 0; i < spatial; ++i) {
     if (a.role == ConvRole::dx) x.push_back(a.size[i]);
     if (a.role == ConvRole::dw) w.push_back(a.size[i]);
-    require(a.lo[i] >= 0 && a.hi[i] >= 0, "padding cannot be negative: ", a.lo, ", ", a.hi);
+    require(a.lo[i] >= 0 && a.hi[i] >= 0 && std::max(a.lo[i], a.hi[i]) < limit,
+            "padding cannot be negative or huge: ", a.lo, ", ", a.hi);
     const int64_t out = windows(x[i + 2] + a.lo[i] + a.hi[i], w[i + 2], a.stride[i], a.dilation[i]);
     if (a.role == ConvRole::y) y.push_back(out);
     require(y[i + 2] == out, "spatial sizes do not fit: x ", x, ", w ", w, ", y ", y);
   }
-  require(x[0] == y[0] && y[1] == w[0] && w[1] * a.groups == x[1] && w[0] % a.groups == 0,
+  require(x[0] == y[0] && y[1] == w[0] && product_up_to_limit(w[1], a.groups) == x[1] &&
+              w[0] % a.groups == 0,
           "channels do not fit: x ", x, " needs weights [outputs, ", x[1] / a.groups,
           ", …] with outputs a multiple of ", a.groups, ", found w ", w, ", y ", y);
   c.result(a.role == ConvRole::y ? y : a.role == ConvRole::dx ? x : w, c.in(0).type);
@@ -344,8 +354,9 @@ void infer_call(const Context& c) {
 void infer_scan(const Context& c) {
   const auto& a = c.node.as<ScanAttr>();
   check_body(c, a.body);
-  require(a.length >= 0 && a.consts >= 0 && a.carries >= 0 &&
-              a.consts + a.carries <= static_cast<int64_t>(c.node.in.size()) &&
+  const auto operands = static_cast<int64_t>(c.node.in.size());
+  require(a.length >= 0 && a.consts >= 0 && a.carries >= 0 && a.consts <= operands &&
+              a.carries <= operands - a.consts &&
               a.carries <= static_cast<int64_t>(a.body->outputs().size()),
           "the counts of consts, carries and sequences do not fit the body");
   for (size_t i = 0; i < c.node.in.size(); ++i) {
@@ -436,8 +447,7 @@ constexpr size_t index_in(const std::variant<T...>*) {
   return index;
 }
 constexpr size_t attribute_index[] = {
-#define SOMA_OP(name, arity, kind, flags, attr) \
-  index_in<attr>(static_cast<const Attr*>(nullptr)),
+#define SOMA_OP(name, arity, kind, flags, attr) index_in<attr>(static_cast<const Attr*>(nullptr)),
 #include "soma/ops.def"
 #undef SOMA_OP
 };
