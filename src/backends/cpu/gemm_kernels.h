@@ -132,19 +132,16 @@ template <class T>
 void pack_transposed(T* panel, int64_t panel_stride, const T* b, int64_t b_stride, int64_t depth,
                      int64_t cols) {
   constexpr int lanes = native_lanes<T>;
-  int64_t p = 0;
-  for (; p + lanes <= depth; p += lanes) {
+  for (int64_t p = 0; p < depth; p += lanes) {
     Native<T> rows[lanes];
     SOMA_UNROLL
     for (int j = 0; j < lanes; ++j)
-      rows[j] = j < cols ? load<Native<T>>(b + j * b_stride + p) : Native<T>{};
+      rows[j] = j < cols ? load_first<Native<T>>(b + j * b_stride + p, depth - p) : Native<T>{};
     transpose<T>(rows);
     SOMA_UNROLL
-    for (int j = 0; j < lanes; ++j) store(panel + (p + j) * panel_stride, rows[j]);
+    for (int j = 0; j < lanes; ++j)
+      if (j < depth - p) store(panel + (p + j) * panel_stride, rows[j]);
   }
-  for (; p < depth; ++p)
-    for (int64_t j = 0; j < lanes; ++j)
-      panel[p * panel_stride + j] = j < cols ? b[j * b_stride + p] : T{};
 }
 /// panel[p][j] = b[p * b_stride + j]; columns from `cols` on are zero.
 template <class T>

@@ -43,8 +43,9 @@ enum class MapOp : uint8_t {
 };
 inline constexpr int map_op_count = static_cast<int>(MapOp::select) + 1;
 
-/// Elementwise over `n` contiguous elements of any alignment. `dst` may be exactly one of the
-/// operands when their elements are equally wide; otherwise they must not overlap.
+/// Elementwise over `n` contiguous elements, aligned to no more than themselves. `dst` may be
+/// exactly one of the operands when their elements are equally wide; otherwise they must not
+/// overlap.
 ///  * max and min give NaN when an operand is NaN.
 ///  * Integers wrap. x / 0 = 0. An integer power with a negative exponent is 0 unless the base is
 ///    1 or -1.
