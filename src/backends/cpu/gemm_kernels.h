@@ -1,7 +1,250 @@
+// Matrix product, the part that depends on the instruction set: register tiles, and the walk over
+// one rectangle of C with the packing that pays. Compiled once per instruction set.
+//
+// A tile holds rows x (vectors x lanes) sums in registers; each step of the depth loads a row of B
+// and broadcasts a column of A. Every element of C is summed in the same order whatever tile
+// computes it: the products of one depth block in order, then block after block onto C. So results
+// depend neither on the rectangle's place nor on who computes it.
 #pragma once
+
+#include <utility>
+
 #include "src/backends/cpu/isa.h"
+#include "src/backends/cpu/simd.h"
+
 namespace soma::cpu {
 namespace {
-constexpr void set_gemm(Isa&) {}
+
+/// Rows of the tallest tile: as many sums as the registers hold beside the operands.
+constexpr int tile_rows = vector_bytes == 64 ? 14 : vector_bytes == 32 ? 6 : 4;
+/// Up to this many rows, tiles are four vectors wide, so that enough sums are in flight.
+constexpr int low_rows = vector_bytes == 64 ? 6 : 2;
+
+template <class T>
+struct Tile {
+  const T* a;
+  int64_t a_stride;
+  const T* b;
+  int64_t b_stride;
+  T* c;
+  int64_t c_stride;
+  int64_t depth;
+};
+
+/// What the sums of a tile are added to.
+enum class Start { zero, c, bias };
+
+template <class T, int rows, int vectors, bool transpose_a>
+__attribute__((noinline)) void multiply_tile(const Tile<T>& tile, Start start, const T* bias) {
+  using V = Native<T>;
+  constexpr int lanes = native_lanes<T>;
+  V sum[rows][vectors];
+  SOMA_UNROLL
+  for (int i = 0; i < rows; ++i) SOMA_UNROLL
+  for (int j = 0; j < vectors; ++j) sum[i][j] = V{};
+
+  const T* a = tile.a;
+  const T* b = tile.b;
+  const int64_t a_stride = tile.a_stride, b_stride = tile.b_stride;
+  SOMA_UNROLL_4
+  for (int64_t p = 0; p < tile.depth; ++p) {
+    V row[vectors];
+    SOMA_UNROLL
+    for (int j = 0; j < vectors; ++j) row[j] = load<V>(b + j * lanes);
+    SOMA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      const V value = (transpose_a ? a[i] : a[i * a_stride]) - V{};
+      SOMA_UNROLL
+      for (int j = 0; j < vectors; ++j) sum[i][j] = multiply_add(value, row[j], sum[i][j]);
+    }
+    a += transpose_a ? a_stride : 1;
+    b += b_stride;
+  }
+
+  T* c = tile.c;
+  SOMA_UNROLL
+  for (int i = 0; i < rows; ++i, c += tile.c_stride) SOMA_UNROLL
+  for (int j = 0; j < vectors; ++j) {
+    const T* onto = start == Start::bias ? bias + j * lanes : c + j * lanes;
+    store(c + j * lanes, start == Start::zero ? sum[i][j] : load<V>(onto) + sum[i][j]);
+  }
+}
+
+template <class T>
+using TileKernel = void(const Tile<T>&, Start, const T*);
+
+/// The tile of `rows` (one, or an even number) by `vectors` (a power of two); null when there is
+/// none. `row_step` runs over rows / 2.
+template <class T, int vectors, bool transpose_a, int row_step = tile_rows / 2>
+TileKernel<T>* tile_kernel(int64_t rows) {
+  constexpr int most = vectors == 8 ? 1 : vectors == 4 ? low_rows : tile_rows;
+  constexpr int here = row_step == 0 ? 1 : 2 * row_step;
+  if constexpr (here <= most)
+    if (rows == here) return multiply_tile<T, here, vectors, transpose_a>;
+  if constexpr (row_step > 0)
+    return tile_kernel<T, vectors, transpose_a, row_step - 1>(rows);
+  else
+    return nullptr;
+}
+template <class T>
+TileKernel<T>* tile_kernel(int64_t rows, int64_t vectors, bool transpose_a) {
+  switch (vectors) {
+    case 1: return transpose_a ? tile_kernel<T, 1, true>(rows) : tile_kernel<T, 1, false>(rows);
+    case 2: return transpose_a ? tile_kernel<T, 2, true>(rows) : tile_kernel<T, 2, false>(rows);
+    case 4: return transpose_a ? tile_kernel<T, 4, true>(rows) : tile_kernel<T, 4, false>(rows);
+    default: return transpose_a ? tile_kernel<T, 8, true>(rows) : tile_kernel<T, 8, false>(rows);
+  }
+}
+
+/// Vectors across the widest tile for a rectangle of so many rows.
+constexpr int64_t widest_vectors(int64_t rows) { return rows == 1 ? 8 : rows <= low_rows ? 4 : 2; }
+
+/// How many of the `left` rows the next tile takes: tiles of about equal height, as a low last one
+/// would not keep the multipliers busy.
+SOMA_INLINE int64_t next_rows(int64_t left) {
+  const int64_t tiles = (left + tile_rows - 1) / tile_rows;
+  const int64_t even = ((left + tiles - 1) / tiles + 1) / 2 * 2;
+  return left == 1 ? 1 : even <= left ? even : left - 1;
+}
+
+// --- Packing -------------------------------------------------------------------------------------
+
+/// Swaps the blocks of `step` lanes of two rows that a transposition exchanges.
+template <int step, class V, int... lane>
+SOMA_INLINE void exchange(V& low, V& high, std::integer_sequence<int, lane...>) {
+  constexpr int lanes = sizeof...(lane);
+  const V a = low, b = high;
+  low = __builtin_shufflevector(a, b, ((lane & step) != 0 ? lanes + lane - step : lane)...);
+  high = __builtin_shufflevector(a, b, ((lane & step) != 0 ? lanes + lane : lane + step)...);
+}
+template <class T, int step = native_lanes<T> / 2>
+SOMA_INLINE void transpose(Native<T> (&rows)[native_lanes<T>]) {
+  constexpr int lanes = native_lanes<T>;
+  SOMA_UNROLL
+  for (int i = 0; i < lanes; ++i)
+    if ((i & step) == 0)
+      exchange<step>(rows[i], rows[i + step], std::make_integer_sequence<int, lanes>{});
+  if constexpr (step > 1) transpose<T, step / 2>(rows);
+}
+
+/// panel[p][j] = b[j * b_stride + p] for one vector of columns j; columns from `cols` on are zero.
+template <class T>
+void pack_transposed(T* panel, int64_t panel_stride, const T* b, int64_t b_stride, int64_t depth,
+                     int64_t cols) {
+  constexpr int lanes = native_lanes<T>;
+  for (int64_t p = 0; p < depth; p += lanes) {
+    Native<T> rows[lanes];
+    SOMA_UNROLL
+    for (int j = 0; j < lanes; ++j)
+      rows[j] = j < cols ? load_first<Native<T>>(b + j * b_stride + p, depth - p) : Native<T>{};
+    transpose<T>(rows);
+    SOMA_UNROLL
+    for (int j = 0; j < lanes; ++j)
+      if (j < depth - p) store(panel + (p + j) * panel_stride, rows[j]);
+  }
+}
+/// panel[p][j] = b[p * b_stride + j]; columns from `cols` on are zero.
+template <class T>
+void pack_straight(T* panel, int64_t panel_stride, const T* b, int64_t b_stride, int64_t depth,
+                   int64_t cols) {
+  constexpr int lanes = native_lanes<T>;
+  for (int64_t p = 0; p < depth; ++p, panel += panel_stride, b += b_stride)
+    for (int64_t j = 0; j < panel_stride; j += lanes)
+      store(panel + j, load_first<Native<T>>(b + j, cols - j));
+}
+template <class T>
+void pack_panel(T* panel, int64_t width, const GemmBlock& block, int64_t p, int64_t col,
+                int64_t depth, int64_t cols) {
+  constexpr int64_t lanes = native_lanes<T>;
+  const T* b = static_cast<const T*>(block.b);
+  if (!block.transpose_b)
+    return pack_straight(panel, width, b + p * block.ldb + col, block.ldb, depth, cols);
+  for (int64_t j = 0; j < width; j += lanes)
+    pack_transposed(panel + j, width, b + (col + j) * block.ldb + p, block.ldb, depth, cols - j);
+}
+
+// --- The walk over a rectangle -------------------------------------------------------------------
+
+/// One tile that sticks out of C: computed beside it, then added as far as C goes.
+template <class T>
+void multiply_edge(TileKernel<T>* kernel, Tile<T> tile, Start start, const T* bias, int64_t rows,
+                   int64_t cols) {
+  using V = Native<T>;
+  constexpr int64_t lanes = native_lanes<T>, width = 8 * lanes;
+  alignas(64) T sums[tile_rows * width];
+  T* c = tile.c;
+  const int64_t c_stride = tile.c_stride;
+  tile.c = sums;
+  tile.c_stride = width;
+  kernel(tile, Start::zero, nullptr);
+  for (int64_t i = 0; i < rows; ++i, c += c_stride)
+    for (int64_t j = 0; j < cols; j += lanes) {
+      V sum = load<V>(sums + i * width + j);
+      if (start != Start::zero)
+        sum = load_first<V>((start == Start::bias ? bias : c) + j, cols - j) + sum;
+      store_first(c + j, sum, cols - j);
+    }
+}
+
+/// One panel of columns times all rows.
+template <class T>
+void multiply_panel(const GemmBlock& block, Tile<T> tile, int64_t vectors, int64_t cols,
+                    Start start, const T* bias) {
+  const bool whole = cols == vectors * native_lanes<T>;
+  for (int64_t i = 0; i < block.rows;) {
+    const int64_t rows = next_rows(block.rows - i);
+    TileKernel<T>* kernel = tile_kernel<T>(rows, vectors, block.transpose_a);
+    if (whole)
+      kernel(tile, start, bias);
+    else
+      multiply_edge(kernel, tile, start, bias, rows, cols);
+    i += rows;
+    tile.a += block.transpose_a ? rows : rows * tile.a_stride;
+    tile.c += rows * tile.c_stride;
+  }
+}
+
+template <class T>
+void gemm_block(const GemmBlock& block) noexcept {
+  constexpr int64_t lanes = native_lanes<T>;
+  const int64_t widest = widest_vectors(block.rows);
+  T* panel = static_cast<T*>(block.scratch);
+  const T* bias = block.accumulate ? nullptr : static_cast<const T*>(block.bias);
+  Start start = block.accumulate ? Start::c : bias != nullptr ? Start::bias : Start::zero;
+  int64_t p = 0;
+  do {
+    const int64_t depth = block.k - p < block.kc ? block.k - p : block.kc;
+    Tile<T> tile{};
+    tile.a = static_cast<const T*>(block.a) + (block.transpose_a ? p * block.lda : p);
+    tile.a_stride = block.lda;
+    tile.c_stride = block.ldc;
+    tile.depth = depth;
+    for (int64_t col = 0; col < block.cols;) {
+      const int64_t left = block.cols - col;
+      int64_t vectors = widest;
+      while (vectors > 1 && (vectors / 2) * lanes >= left) vectors /= 2;
+      const int64_t width = vectors * lanes, cols = left < width ? left : width;
+      if (block.pack_b || block.transpose_b || cols < width) {
+        pack_panel(panel, width, block, p, col, depth, cols);
+        tile.b = panel;
+        tile.b_stride = width;
+      } else {
+        tile.b = static_cast<const T*>(block.b) + p * block.ldb + col;
+        tile.b_stride = block.ldb;
+      }
+      tile.c = static_cast<T*>(block.c) + col;
+      multiply_panel(block, tile, vectors, cols, start, bias == nullptr ? bias : bias + col);
+      col += cols;
+    }
+    start = Start::c;
+    p += depth;
+  } while (p < block.k);
+}
+
+constexpr void set_gemm(Isa& isa) {
+  isa.gemm[0] = gemm_block<float>;
+  isa.gemm[1] = gemm_block<double>;
+}
+
 }  // namespace
 }  // namespace soma::cpu

@@ -1,6 +1,8 @@
 # The same kernels, compiled once per level of x86-64; isa.cc chooses at run time. Errno and traps
 # are not part of any kernel's meaning, and giving them up changes no result.
 set(kernel_flags -O3 -fno-math-errno -fno-trapping-math
+                 # GCC would keep a pointer for each row of a register tile, more than there are.
+                 $<$<CXX_COMPILER_ID:GNU>:-fno-ivopts>
                  # Clang says which loops it left scalar; that is no defect.
                  $<$<CXX_COMPILER_ID:Clang>:-Wno-pass-failed>)
 set_source_files_properties(backends/cpu/isa_portable.cc PROPERTIES COMPILE_OPTIONS "${kernel_flags}")

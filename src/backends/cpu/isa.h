@@ -43,8 +43,9 @@ enum class MapOp : uint8_t {
 };
 inline constexpr int map_op_count = static_cast<int>(MapOp::select) + 1;
 
-/// Elementwise over `n` contiguous elements of any alignment. `dst` may be exactly one of the
-/// operands when their elements are equally wide; otherwise they must not overlap.
+/// Elementwise over `n` contiguous elements, aligned to no more than themselves. `dst` may be
+/// exactly one of the operands when their elements are equally wide; otherwise they must not
+/// overlap.
 ///  * max and min give NaN when an operand is NaN.
 ///  * Integers wrap. x / 0 = 0. An integer power with a negative exponent is 0 unless the base is
 ///    1 or -1.
@@ -88,17 +89,12 @@ struct GemmBlock {
   void* c;                // C(row0, col0)
   int64_t lda, ldb, ldc;
   bool transpose_a, transpose_b;
-  bool pack_a, pack_b;  // copy the operand to scratch first, panel by panel
-  const void* bias;     // initialises every row of C when not null, unless accumulating
+  bool pack_b;       // copy panels of B to scratch first; a transposed B always is
+  const void* bias;  // initialises every row of C when not null, unless accumulating
   bool accumulate;
   void* scratch;
 };
 using GemmKernel = void(const GemmBlock& block) noexcept;
-/// The register tile of a GEMM micro-kernel, in elements.
-struct GemmTile {
-  int64_t rows, cols;
-};
-
 /// The kernels of one instruction set. A null entry: the operation has no meaning for that type.
 /// Types are indexed by DType, operations by MapOp and Reducer.
 struct Isa {
@@ -111,7 +107,6 @@ struct Isa {
   Fill* fill[width_count];
   Copy2d* copy2d[width_count];
   GemmKernel* gemm[2];  // f32, f64
-  GemmTile gemm_tile[2];
 };
 
 /// The best instruction set of this processor, or the one that the environment variable SOMA_ISA

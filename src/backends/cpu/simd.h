@@ -61,6 +61,41 @@ SOMA_INLINE void store(void* to, V v) {
   __builtin_memcpy(to, &v, sizeof v);
 }
 
+/// The first `count` elements, the others zero; `count` may exceed the vector. Reads no others.
+template <class V, class T>
+SOMA_INLINE V load_first(const T* from, int64_t count) {
+  constexpr int64_t lanes = sizeof(V) / sizeof(T);
+  if (count >= lanes) return load<V>(from);
+#if defined(__AVX512F__)
+  const auto mask = (1u << (count < 0 ? 0 : count)) - 1;
+  if constexpr (sizeof(T) == 4)
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from);
+  else
+    return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), from);
+#else
+  T elements[lanes] = {};
+  for (int64_t i = 0; i < count; ++i) elements[i] = from[i];
+  return load<V>(elements);
+#endif
+}
+/// Writes the first `count` elements and no others.
+template <class V, class T>
+SOMA_INLINE void store_first(T* to, V v, int64_t count) {
+  constexpr int64_t lanes = sizeof(V) / sizeof(T);
+  if (count >= lanes) return store(to, v);
+#if defined(__AVX512F__)
+  const auto mask = (1u << (count < 0 ? 0 : count)) - 1;
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>(mask), v);
+  else
+    _mm512_mask_storeu_pd(to, static_cast<__mmask8>(mask), v);
+#else
+  T elements[lanes];
+  store(elements, v);
+  for (int64_t i = 0; i < count; ++i) to[i] = elements[i];
+#endif
+}
+
 /// a * b + c, rounded once where the instruction set has it.
 template <class V>
 SOMA_INLINE V multiply_add(V a, V b, V c) {

@@ -1,0 +1,125 @@
+// Plans for matrix products: see gemm.h. The cut into chunks minimises a small model of the time
+// that 1, 2, 4 and 8 threads would take, in clock cycles of a core with two 16-lane multipliers.
+#include "src/backends/cpu/gemm.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "soma/error.h"
+#include "soma/tensor.h"
+#include "src/base/text.h"
+
+namespace soma::cpu {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t unit) { return ceil_div(a, unit) * unit; }
+
+/// Columns of the widest tile of any instruction set for so many rows.
+int64_t tile_cols(int64_t rows) { return rows == 1 ? 128 : rows <= 6 ? 64 : 32; }
+
+/// A block of B, 32 columns wide, stays in the first-level cache beside a few rows of A. Blocks are
+/// equal, and depend on nothing but the depth: they fix the order of the additions.
+int64_t depth_block_of(int64_t k, DType type) {
+  const int64_t most = 1024 / static_cast<int64_t>(size_of(type));
+  const int64_t blocks = std::max<int64_t>(1, ceil_div(k, most));
+  return std::max<int64_t>(4, round_up(ceil_div(k, blocks), 4));
+}
+
+double chunk_cycles(const GemmPlan& plan, int64_t rows, int64_t cols) {
+  const int64_t width = cols <= 16 ? 16 : tile_cols(rows);
+  const double panels = static_cast<double>(ceil_div(cols, width));
+  const double multiply = std::max(4.0, static_cast<double>(rows * width) / 32);
+  const bool packs = plan.pack_b || cols % width != 0;
+  const double pack_b = plan.transpose_b ? 8 : packs ? 2 : 0;
+  // Operands beyond the second-level cache: tall or flat chunks would fetch one of them too often.
+  const bool far = (plan.m + plan.n) * plan.k > 256 * 1024;
+  const double fetch = far ? 0.1 * static_cast<double>(rows + cols) : 0;
+  return 300 + static_cast<double>(plan.k) * (panels * (multiply + pack_b) + fetch);
+}
+
+/// Step sizes worth trying: equal parts of `extent`, and some fixed sizes for long ones.
+std::vector<int64_t> candidate_steps(int64_t extent, int64_t unit) {
+  std::vector<int64_t> steps;
+  for (int64_t parts = 1; parts <= 32; ++parts)
+    steps.push_back(round_up(std::max<int64_t>(1, ceil_div(extent, parts)), unit));
+  for (int64_t step = 1024; step >= 32; step /= 2)
+    if (step % unit == 0 && step < extent) steps.push_back(step);
+  return steps;
+}
+
+void cut(GemmPlan& plan) {
+  // C's part stays in cache for what follows the product.
+  constexpr int64_t most_elements = 32 * 1024;
+  const int64_t row_unit = plan.m == 1 ? 1 : 2, col_unit = tile_cols(plan.m);
+  double best = std::numeric_limits<double>::infinity();
+  for (int64_t row_step : candidate_steps(plan.m, row_unit))
+    for (int64_t col_step : candidate_steps(plan.n, col_unit)) {
+      if (row_step * col_step > std::max(most_elements, 32 * col_unit)) continue;
+      const int64_t chunks = ceil_div(plan.m, row_step) * ceil_div(plan.n, col_step);
+      const double chunk = chunk_cycles(plan, row_step, std::min(col_step, plan.n));
+      double time = 0;
+      for (int64_t threads : {1, 2, 4, 8})
+        time += static_cast<double>(threads * ceil_div(chunks, threads)) * chunk;
+      if (time < best) best = time, plan.row_step = row_step, plan.col_step = col_step;
+    }
+}
+
+}  // namespace
+
+GemmRegion GemmPlan::region(int64_t chunk) const {
+  const int64_t row = chunk % row_chunks() * row_step, col = chunk / row_chunks() * col_step;
+  return {row, std::min(m, row + row_step), col, std::min(n, col + col_step)};
+}
+
+GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t lda,
+                   int64_t ldb, int64_t ldc, DType type) {
+  if (type != f32 && type != f64)
+    throw TypeError(
+        cat("A matrix product needs f32 or f64 numbers, not ", type, "; cast the operands first."));
+  const int64_t a_row = transpose_a ? m : k, b_row = transpose_b ? k : n;
+  if (m < 0 || n < 0 || k < 0 || lda < a_row || ldb < b_row || ldc < n)
+    throw ShapeError(cat("The matrix product [", m, ", ", k, "] x [", k, ", ", n,
+                         "] has row strides ", lda, ", ", ldb, ", ", ldc,
+                         "; extents must not be negative, and strides at least ", a_row, ", ",
+                         b_row, ", ", n, "."));
+  GemmPlan plan{m, n, k, transpose_a, transpose_b, lda, ldb, ldc, type, 1, 1, 32, false, 0};
+  const int64_t bytes = static_cast<int64_t>(size_of(type));
+  plan.depth_block = depth_block_of(k, type);
+  // Long columns of rows that lie pages apart strain the address translation; copying them once per
+  // chunk is cheaper.
+  plan.pack_b = !transpose_b && ldb * bytes >= 4096 && plan.depth_block * bytes >= 768;
+  cut(plan);
+  const int64_t widest = tile_cols(m == 0 ? 1 : std::min(m, (m - 1) % plan.row_step + 1));
+  plan.scratch_bytes = ceil_div(plan.depth_block * widest * bytes, 64) * 64;
+  return plan;
+}
+
+void gemm_chunk(const Isa& isa, const GemmPlan& plan, const void* a, const void* b,
+                const void* bias, void* c, void* scratch, int64_t chunk, bool accumulate) noexcept {
+  const GemmRegion region = plan.region(chunk);
+  const int64_t bytes = plan.type == f32 ? 4 : 8;
+  const auto at = [&](const void* base, int64_t elements) {
+    return static_cast<const std::byte*>(base) + elements * bytes;
+  };
+  GemmBlock block{};
+  block.rows = region.row1 - region.row0;
+  block.cols = region.col1 - region.col0;
+  block.k = plan.k;
+  block.kc = plan.depth_block;
+  block.a = at(a, region.row0 * (plan.transpose_a ? 1 : plan.lda));
+  block.b = at(b, region.col0 * (plan.transpose_b ? plan.ldb : 1));
+  block.c = static_cast<std::byte*>(c) + (region.row0 * plan.ldc + region.col0) * bytes;
+  block.lda = plan.lda;
+  block.ldb = plan.ldb;
+  block.ldc = plan.ldc;
+  block.transpose_a = plan.transpose_a;
+  block.transpose_b = plan.transpose_b;
+  block.pack_b = plan.pack_b;
+  block.bias = bias == nullptr ? nullptr : at(bias, region.col0);
+  block.accumulate = accumulate;
+  block.scratch = scratch;
+  isa.gemm[plan.type == f32 ? 0 : 1](block);
+}
+
+}  // namespace soma::cpu

@@ -1,0 +1,48 @@
+// Matrix product for plans: C[M,N] (+)= op(A) op(B), cut into rectangles of C that any thread may
+// compute in any order. A plan fixes the cut from the shape alone, never from the thread count, and
+// every element of C sums its products in an order that depends on K alone. So the bits are the
+// same for any number of threads; a row of C does not even depend on how many other rows there are.
+#pragma once
+
+#include <cstdint>
+
+#include "src/backends/cpu/isa.h"
+
+namespace soma::cpu {
+
+/// A rectangle of C: rows [row0, row1), columns [col0, col1).
+struct GemmRegion {
+  int64_t row0, row1, col0, col1;
+};
+
+/// How one product is computed. op(A) is [m, k]: stored so with row stride `lda`, or as [k, m] when
+/// `transpose_a`; likewise op(B) [k, n] and `ldb`. Strides count elements.
+struct GemmPlan {
+  int64_t m, n, k;
+  bool transpose_a, transpose_b;
+  int64_t lda, ldb, ldc;
+  DType type;
+  int64_t depth_block;         // products are summed in blocks of so many
+  int64_t row_step, col_step;  // rows and columns of a chunk
+  bool pack_b;                 // copy panels of B to scratch; a transposed B always is
+  int64_t scratch_bytes;       // what gemm_chunk needs, per thread, 64-byte aligned
+
+  int64_t row_chunks() const { return (m + row_step - 1) / row_step; }
+  int64_t col_chunks() const { return (n + col_step - 1) / col_step; }
+  /// Zero when C is empty. Chunks of the same columns follow each other.
+  int64_t chunks() const { return row_chunks() * col_chunks(); }
+  GemmRegion region(int64_t chunk) const;
+};
+
+/// Throws TypeError for types other than f32 and f64, ShapeError for negative extents and for
+/// strides shorter than a row.
+GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t lda,
+                   int64_t ldb, int64_t ldc, DType type);
+
+/// Computes region(chunk) of C. `bias`, when not null, is a row of n values added to every row; it
+/// must be null when `accumulate`, which adds to what C holds. K = 0 gives zero, the bias or the
+/// old C. Allocates nothing; chunks may run at the same time, each thread with its own scratch.
+void gemm_chunk(const Isa& isa, const GemmPlan& plan, const void* a, const void* b,
+                const void* bias, void* c, void* scratch, int64_t chunk, bool accumulate) noexcept;
+
+}  // namespace soma::cpu
