@@ -401,9 +401,13 @@ class Lowering {
     for (const auto& [id, slot] : copies_) {
       list.push_back(copy_instruction({buffer_of(id), 0}, slot, bytes_of(graph_[id])));
     }
+    for (const auto& [value, temporary] : swaps_) {  // two states may take each other's value
+      list.push_back(copy_instruction({buffer_of(value), 0}, temporary, bytes_of(graph_[value])));
+    }
     for (const auto& [state, value] : late_updates_) {
-      list.push_back(
-          copy_instruction({buffer_of(value), 0}, buffer_of(state), bytes_of(graph_[state])));
+      const auto swap = swaps_.find(value);
+      const size_t from = swap == swaps_.end() ? buffer_of(value) : swap->second;
+      list.push_back(copy_instruction({from, 0}, buffer_of(state), bytes_of(graph_[state])));
     }
     return list;
   }
