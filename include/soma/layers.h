@@ -151,6 +151,8 @@ class LayerBuild {
   Value activate(Value x, const std::vector<Activation>& functions) const;
   /// To be filled in by kinds that have neurons.
   LayerTaps& taps() const { return taps_; }
+  /// Throws ShapeError with the layer's name in front and the place of its description behind.
+  [[noreturn]] void fail(std::string_view message) const;
 
  private:
   const LayerArg& find(std::string_view argument) const;
@@ -185,6 +187,8 @@ struct LayerKind {
   bool has_neurons = false;
   std::vector<LayerField> fields;
   std::function<Value(LayerBuild&)> build;  ///< [batch, …] in, [batch, …] out.
+  /// Optional: throws ArgumentError for arguments that do not go together.
+  std::function<void(const LayerArgs&)> check;
 };
 
 /// Every kind, in the order of the documentation.

@@ -1,0 +1,85 @@
+// LayerBuild: what the functions of the layer kinds work with.
+#include <string>
+#include <utility>
+
+#include "soma/error.h"
+#include "soma/layers.h"
+#include "src/base/text.h"
+#include "src/ir/message.h"
+
+namespace soma {
+
+namespace {
+
+/// More elements than any machine has memory for, few enough that sizes and costs do not overflow.
+constexpr int64_t max_elements = int64_t{1} << 40;
+
+}  // namespace
+
+LayerBuild::LayerBuild(Graph& graph, const Layer& layer, std::vector<Value> sources, bool training,
+                       LayerTaps& taps)
+    : graph_(graph),
+      layer_(layer),
+      sources_(std::move(sources)),
+      training_(training),
+      taps_(taps) {}
+
+void LayerBuild::fail(std::string_view message) const {
+  throw ShapeError(cat("layer \"", layer_.name(), "\": ", message, suffix(layer_.where())));
+}
+
+const LayerArg& LayerBuild::find(std::string_view argument) const {
+  const auto found = layer_.args().find(argument);
+  if (found == layer_.args().end()) {
+    throw ArgumentError(cat("the build function of layers of kind \"", layer_.kind(),
+                            "\" asks for an argument \"", argument, "\" that its row lacks"));
+  }
+  return found->second;
+}
+
+int64_t LayerBuild::batch() const { return sources_[0].extent(0); }
+
+Value LayerBuild::in() const { return sources_.size() == 1 ? sources_[0] : flat(); }
+
+Value LayerBuild::flat() const {
+  std::vector<Value> parts;
+  for (const Value source : sources_) parts.push_back(reshape(source, {batch(), -1}));
+  return concat(parts, 1);
+}
+
+Value LayerBuild::parameter(std::string name, Shape shape, const std::string& init) const {
+  int64_t elements = 1;
+  for (const int64_t extent : shape) {
+    if (extent < 1 || __builtin_mul_overflow(elements, extent, &elements) ||
+        elements > max_elements) {
+      fail(cat("the parameter \"", name, "\" would have the shape ", shape,
+               ", which no memory holds; use fewer neurons"));
+    }
+  }
+  return graph_.parameter(std::move(name), shape, init);
+}
+
+Value LayerBuild::activate(Value x, const std::vector<Activation>& functions) const {
+  if (functions.size() == 1) return functions[0](x);
+  if (x.rank() != 2 || x.extent(1) != static_cast<int64_t>(functions.size())) {
+    fail(cat("has ", functions.size(), " activation functions, one per neuron, for values of shape ",
+             x.shape(), "; expected [batch, ", functions.size(), "]"));
+  }
+  // Neighbours with the same function are computed together.
+  std::vector<Value> parts;
+  for (size_t i = 0; i < functions.size();) {
+    size_t end = i;
+    while (end < functions.size() && functions[end].text() == functions[i].text()) ++end;
+    const Graph::Scope scope(graph_, cat("neurons", i, "-", end - 1), layer_.where());
+    const Value part = slice_axis(x, 1, static_cast<int64_t>(i), static_cast<int64_t>(end));
+    parts.push_back(functions[i](part));
+    if (parts.back().shape() != part.shape()) {
+      fail(cat("the activation function ", functions[i].text(),
+               " does not give one number per neuron; use it for the whole layer"));
+    }
+    i = end;
+  }
+  return concat(parts, 1);
+}
+
+}  // namespace soma
