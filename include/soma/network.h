@@ -114,8 +114,11 @@ class Neuron {
   friend class Network;
   Neuron(Network& network, size_t layer, int64_t index)
       : network_(&network), layer_(layer), index_(index) {}
-  Tensor& weight_tensor() const;
-  Tensor& bias_tensor() const;
+  const LayerInfo& row() const;
+  const Tensor& array(std::string_view name) const;
+  float& entry(std::string_view name, int64_t row);
+  void check(float value) const;
+  void check_link(int64_t link) const;
 
   Network* network_;
   size_t layer_;
@@ -220,8 +223,11 @@ class Network {
   };
 
   void describe();
+  void count(const Graph& graph);
+  void check_links() const;
+  void check_frozen(const Layer& layer, LayerInfo& row) const;
   void allocate();
-  void restructure();
+  void restructure(std::vector<Layer> layers);
   size_t layer_index(std::string_view name) const;
   void set_frozen(std::string_view layer, std::optional<int64_t> neuron, bool frozen);
 

@@ -1,37 +1,26 @@
-// Layer: a checked description. The registry of layer kinds, and its documentation.
+// Layer: a checked description. Its arguments from and to text, and the registry's documentation.
 #include <algorithm>
 #include <cctype>
-#include <deque>
+#include <charconv>
+#include <optional>
 #include <utility>
 
 #include "soma/error.h"
 #include "soma/layers.h"
 #include "src/base/text.h"
 #include "src/ir/message.h"
-#include "src/nn/layer_kinds.h"
-#include "src/nn/layer_text.h"
 
 namespace soma {
 
 namespace {
 
-/// The rows that come with Soma, then those that programs add. A deque: rows keep their addresses.
-std::deque<LayerKind>& registry() {
-  static std::deque<LayerKind> kinds = built_in_layer_kinds();
-  return kinds;
-}
+constexpr int64_t max_repeats = 1 << 20;
 
-bool holds(const LayerField& field, const LayerArg& arg) {
-  switch (field.type) {
-    case LayerField::Type::flag: return std::holds_alternative<bool>(arg);
-    case LayerField::Type::integer: return std::holds_alternative<int64_t>(arg);
-    case LayerField::Type::number: return std::holds_alternative<double>(arg);
-    case LayerField::Type::text: return std::holds_alternative<std::string>(arg);
-    case LayerField::Type::shape: return std::holds_alternative<Shape>(arg);
-    case LayerField::Type::activations:
-      return std::holds_alternative<std::vector<Activation>>(arg);
-  }
-  return false;
+std::optional<int64_t> whole_number(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
 }
 
 bool is_name(std::string_view name) {
@@ -42,101 +31,86 @@ bool is_name(std::string_view name) {
          std::ranges::all_of(name, ok);
 }
 
-std::string_view name_of_type(LayerField::Type type) {
-  switch (type) {
-    case LayerField::Type::flag: return "yes or no";
-    case LayerField::Type::integer: return "whole number";
-    case LayerField::Type::number: return "number";
-    case LayerField::Type::text: return "text";
-    case LayerField::Type::shape: return "shape (28x28)";
-    case LayerField::Type::activations: return "activation, or a list with one per neuron";
+/// Runs `make`, and adds the place of the description to what it throws.
+template <class F>
+auto at_place(Where where, F&& make) {
+  try {
+    return make();
+  } catch (const ArgumentError& error) {
+    throw ArgumentError(cat(error.what(), suffix(where)));
   }
-  return "";
 }
 
 }  // namespace
 
-// ---- the registry
+// ---- arguments
 
-std::vector<const LayerKind*> layer_kinds() {
-  std::vector<const LayerKind*> kinds;
-  for (const LayerKind& kind : registry()) kinds.push_back(&kind);
-  return kinds;
+int64_t Reader<int64_t>::read(std::string_view text) {
+  if (const auto value = whole_number(text)) return *value;
+  throw ArgumentError(cat("expected a whole number, found \"", text, "\""));
 }
 
-const LayerKind& layer_kind(std::string_view name) {
-  std::vector<std::string> names;
-  for (const LayerKind& kind : registry()) {
-    if (kind.name == name) return kind;
-    names.push_back(kind.name);
-  }
-  throw ArgumentError(cat("there is no layer of kind \"", name, "\"", did_you_mean(name, names),
-                          "; the kinds are ", join(names, ", ")));
-}
-
-void register_layer(LayerKind kind) {
-  if (!is_name(kind.name) || !kind.build) {
-    throw ArgumentError(cat("the layer kind \"", kind.name,
-                            "\" needs a name of letters and digits and a build function"));
-  }
-  if (std::ranges::find(registry(), kind.name, &LayerKind::name) != registry().end()) {
-    throw ArgumentError(cat("there is a layer kind \"", kind.name, "\" already"));
-  }
-  registry().push_back(std::move(kind));
-}
-
-std::string layer_documentation() {
-  std::string text = "| layer | what it does | argument | type | default | meaning |\n";
-  text += "|---|---|---|---|---|---|\n";
-  for (const LayerKind& kind : registry()) {
-    std::string lead = cat("| `", kind.name, "` | ", kind.description);
-    if (kind.fields.empty()) text += lead + " | | | | |\n";
-    for (const LayerField& field : kind.fields) {
-      const std::string fallback = field.fallback.empty() ? "required" : cat("`", field.fallback, "`");
-      text += cat(lead, " | `", field.name, "` | ", name_of_type(field.type), " | ", fallback,
-                  " | ", field.description, " |\n");
-      lead = "| | ";
+Shape Reader<Shape>::read(std::string_view text) {
+  Shape shape;
+  for (const std::string_view part : split(text, 'x')) {
+    const auto extent = whole_number(trim(part));
+    if (!extent || *extent < 1) {
+      throw ArgumentError(cat("expected a shape like 28x28, found \"", text, "\""));
     }
+    if (shape.size() == Shape::max_size) {
+      throw ArgumentError(cat("a shape has at most ", Shape::max_size, " axes, found \"", text, "\""));
+    }
+    shape.push_back(*extent);
   }
-  return text;
+  return shape;
 }
 
-// ---- Layer
+Activations Reader<Activations>::read(std::string_view text) {
+  if (text.empty() || text.front() != '[') return {{Activation::parse(text)}};
+  if (text.back() != ']') throw ArgumentError(cat("\"", text, "\": ']' is missing"));
+  Activations result;
+  for (const std::string_view part : detail::split_outside(text.substr(1, text.size() - 2), ' ')) {
+    const std::string_view item = trim(part);
+    if (item.empty()) continue;
+    const size_t star = item.find_last_of('*');
+    const auto count = star == item.npos ? 1 : whole_number(item.substr(star + 1));
+    if (!count || *count < 1 || *count > max_repeats) {
+      throw ArgumentError(cat("\"", item, "\": after '*' comes how many neurons have the function"));
+    }
+    result.list.insert(result.list.end(), static_cast<size_t>(*count),
+                       Activation::parse(item.substr(0, star)));
+  }
+  if (result.list.empty()) throw ArgumentError("the list of activation functions is empty");
+  return result;
+}
+
+std::string Activations::text() const {
+  if (!per_neuron()) return list[0].text();
+  std::vector<std::string> items;
+  for (size_t i = 0; i < list.size();) {
+    size_t end = i;
+    while (end < list.size() && list[end] == list[i]) ++end;
+    items.push_back(end - i > 1 ? cat(list[i].text(), "*", end - i) : list[i].text());
+    i = end;
+  }
+  return cat("[", join(items, " "), "]");
+}
 
 bool Frozen::contains(int64_t neuron) const {
   return all || std::ranges::binary_search(neurons, neuron);
 }
 
-Layer::Layer(std::string kind, LayerArgs args, Where where)
-    : kind_(std::move(kind)), args_(std::move(args)), where_(where) {
-  const LayerKind& row = layer_kind(kind_);
-  for (const auto& [name, arg] : args_) {
-    const auto field = std::ranges::find(row.fields, name, &LayerField::name);
-    if (field == row.fields.end()) {
-      std::vector<std::string> names;
-      for (const LayerField& known : row.fields) names.push_back(known.name);
-      throw ArgumentError(cat("a layer of kind \"", kind_, "\" has no argument \"", name, "\"",
-                              did_you_mean(name, names), suffix(where_)));
-    }
-    if (!holds(*field, arg)) {
-      throw ArgumentError(cat("the argument \"", name, "\" of a layer of kind \"", kind_,
-                              "\" is a ", name_of_type(field->type), suffix(where_)));
-    }
-  }
-  for (const LayerField& field : row.fields) {
-    if (!args_.count(field.name)) args_.emplace(field.name, fallback_of(row, field));
-  }
-  if (row.check) {
-    try {
-      row.check(args_);
-    } catch (const ArgumentError& error) {
-      throw ArgumentError(cat(kind_, ": ", error.what(), suffix(where_)));
-    }
-  }
+// ---- Layer
+
+Layer::Layer(std::string_view kind, std::initializer_list<Argument> arguments, Where where)
+    : Layer(at_place(where, [&] { return Named(layer_kinds(), kind, arguments); }), where) {}
+
+Layer Layer::parse(std::string_view call, Where where) {
+  return Layer(at_place(where, [&] { return Named(layer_kinds(), call); }), where);
 }
 
 Layer Layer::named(std::string name) const {
-  if (!is_name(name) || name == "input") {
+  if (!name.empty() && (!is_name(name) || name == "input")) {
     throw ArgumentError(cat("\"", name, "\" is no name for a layer: use letters, digits, '_', '-' ",
                             "and '.', a digit not in front; \"input\" is the data",
                             suffix(where_)));
@@ -158,16 +132,51 @@ Layer Layer::with_frozen(Frozen frozen) const {
   return result;
 }
 
-Layer Layer::with(std::string_view argument, LayerArg value) const {
-  LayerArgs args = args_;
-  args.insert_or_assign(std::string(argument), std::move(value));
-  Layer result(kind_, std::move(args), where_);
+Layer Layer::placed(Where where) const {
+  Layer result = *this;
+  result.where_ = where;
+  return result;
+}
+
+Layer Layer::with(std::string_view parameter, const Argument& argument) const {
+  std::vector<std::string> items;
+  for (size_t i = 0; i < arguments().size(); ++i) {
+    const std::string& name = row().parameters[i].name;
+    items.push_back(cat(name, "=", name == parameter ? argument.text() : arguments()[i]));
+  }
+  Layer result = parse(cat(kind(), "(", join(items, " "), ")"), where_);
   result.name_ = name_;
   result.sources_ = sources_;
   result.frozen_ = frozen_;
   return result;
 }
 
-bool operator==(const Layer& a, const Layer& b) { return a.text() == b.text(); }
+bool Layer::has_argument(std::string_view parameter) const {
+  return std::ranges::find(row().parameters, parameter, &Parameter::name) != row().parameters.end();
+}
+
+const std::string& Layer::argument(std::string_view parameter) const {
+  const auto found = std::ranges::find(row().parameters, parameter, &Parameter::name);
+  if (found == row().parameters.end()) {
+    throw ArgumentError(cat("a layer of kind \"", kind(), "\" has no parameter \"", parameter, "\""));
+  }
+  return arguments()[static_cast<size_t>(found - row().parameters.begin())];
+}
+
+// ---- documentation
+
+std::string layer_documentation() {
+  std::string text = "| layer | what it does | parameters |\n|---|---|---|\n";
+  for (const LayerRow& row : layer_kinds()) {
+    std::vector<std::string> parameters;
+    for (const Parameter& parameter : row.parameters) {
+      parameters.push_back(parameter.initial.empty()
+                               ? cat("`", parameter.name, "` (required)")
+                               : cat("`", parameter.name, "=", parameter.initial, "`"));
+    }
+    text += cat("| `", row.name, "` | ", row.formula, " | ", join(parameters, ", "), " |\n");
+  }
+  return text;
+}
 
 }  // namespace soma

@@ -28,22 +28,15 @@ void LayerBuild::fail(std::string_view message) const {
   throw ShapeError(cat("layer \"", layer_.name(), "\": ", message, suffix(layer_.where())));
 }
 
-const LayerArg& LayerBuild::find(std::string_view argument) const {
-  const auto found = layer_.args().find(argument);
-  if (found == layer_.args().end()) {
-    throw ArgumentError(cat("the build function of layers of kind \"", layer_.kind(),
-                            "\" asks for an argument \"", argument, "\" that its row lacks"));
-  }
-  return found->second;
-}
-
 int64_t LayerBuild::batch() const { return sources_[0].extent(0); }
 
 Value LayerBuild::in() const { return sources_.size() == 1 ? sources_[0] : flat(); }
 
 Value LayerBuild::flat() const {
   std::vector<Value> parts;
-  for (const Value source : sources_) parts.push_back(reshape(source, {batch(), -1}));
+  for (const Value source : sources_) {
+    parts.push_back(reshape(source, {batch(), source.shape().elements() / batch()}));
+  }
   return concat(parts, 1);
 }
 
@@ -59,24 +52,25 @@ Value LayerBuild::parameter(std::string name, Shape shape, const std::string& in
   return graph_.parameter(std::move(name), shape, init);
 }
 
-Value LayerBuild::activate(Value x, const std::vector<Activation>& functions) const {
-  if (functions.size() == 1) return functions[0](x);
-  if (x.rank() != 2 || x.extent(1) != static_cast<int64_t>(functions.size())) {
-    fail(cat("has ", functions.size(), " activation functions, one per neuron, for values of shape ",
-             x.shape(), "; expected [batch, ", functions.size(), "]"));
+Value LayerBuild::activate(Value x, const Activations& functions) const {
+  const auto& list = functions.list;
+  if (!functions.per_neuron()) return list[0](x);
+  if (x.rank() != 2 || x.extent(1) != static_cast<int64_t>(list.size())) {
+    fail(cat("has ", list.size(), " activation functions, one per neuron, for values of shape ",
+             x.shape(), "; expected [batch, ", list.size(), "]"));
   }
   // Neighbours with the same function are computed together.
   std::vector<Value> parts;
-  for (size_t i = 0; i < functions.size();) {
+  for (size_t i = 0; i < list.size();) {
     size_t end = i;
-    while (end < functions.size() && functions[end].text() == functions[i].text()) ++end;
-    const Graph::Scope scope(graph_, cat("neurons", i, "-", end - 1), layer_.where());
-    const Value part = slice_axis(x, 1, static_cast<int64_t>(i), static_cast<int64_t>(end));
-    parts.push_back(functions[i](part));
-    if (parts.back().shape() != part.shape()) {
-      fail(cat("the activation function ", functions[i].text(),
-               " does not give one number per neuron; use it for the whole layer"));
+    while (end < list.size() && list[end] == list[i]) ++end;
+    if (!list[i].elementwise()) {
+      fail(cat("the activation function ", list[i].text(), " looks at several neurons at once and ",
+               "cannot belong to one of them; use it for the whole layer"));
     }
+    const Graph::Scope scope(graph_, cat("neurons", i, "-", end - 1), layer_.where());
+    parts.push_back(
+        list[i](slice_axis(x, 1, static_cast<int64_t>(i), static_cast<int64_t>(end))));
     i = end;
   }
   return concat(parts, 1);

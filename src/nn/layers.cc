@@ -1,68 +1,61 @@
-// The layers: for each kind what it computes, and at the end the table that gives it its name,
-// arguments and documentation. A new layer is a function and a row here.
+// The layers: for each kind a function that builds it, and at the end the table that gives it its
+// name, parameters and documentation. A new layer is a function and a row here.
+#include "soma/layers.h"
+
 #include <utility>
 
 #include "soma/error.h"
-#include "soma/layers.h"
 #include "src/base/text.h"
-#include "src/nn/layer_kinds.h"
 
 namespace soma {
 
 namespace {
 
-using Type = LayerField::Type;
-
 /// The initializer for weights in front of an activation: He+ 2015 for the relu family, LeCun+ 1998
 /// for selu (Klambauer+ 2017), else Glorot and Bengio 2010.
-std::string start_of_weights(const std::string& wish, const std::vector<Activation>& functions) {
+std::string start_of_weights(const std::string& wish, const Activation& activation) {
   if (wish != "auto") return wish;
-  const std::string name = functions[0].text();
-  if (name.starts_with("selu")) return "lecun_normal";
-  return name.find("relu") != name.npos ? "he_uniform" : "glorot_uniform";
+  if (activation.name() == "selu") return "lecun_normal";
+  return activation.name().find("relu") != std::string::npos ? "he_uniform" : "glorot_uniform";
 }
 
-Value build_dense(LayerBuild& at) {
+Value build_dense(LayerBuild& at, int64_t units, Activations activation, bool bias,
+                  std::string weights, std::string bias_start) {
+  if (activation.per_neuron() && static_cast<int64_t>(activation.list.size()) != units) {
+    at.fail(cat("has ", units, " neurons but ", activation.list.size(),
+                " activation functions; give one for all or one per neuron"));
+  }
   const Value x = at.flat();
-  const int64_t inputs = x.extent(1), units = at.integer("units");
-  const auto& functions = at.activations("activation");
+  const int64_t inputs = x.extent(1);
   LayerTaps& taps = at.taps();
   taps.in = x;
   taps.weights =
-      at.parameter("weights", {inputs, units}, start_of_weights(at.text("weights"), functions));
+      at.parameter("weights", {inputs, units}, start_of_weights(weights, activation.list[0]));
   taps.activation_value = taps.sum = dot(x, taps.weights);
-  if (at.flag("bias")) {
-    taps.bias = at.parameter("bias", {units}, at.text("bias_start"));
+  if (bias) {
+    taps.bias = at.parameter("bias", {units}, bias_start);
     taps.sum = taps.activation_value + taps.bias;
   }
   taps.links = inputs * units;
-  return at.activate(taps.sum, functions);
+  return at.activate(taps.sum, activation);
 }
 
-void check_dense(const LayerArgs& args) {
-  const int64_t units = std::get<int64_t>(args.at("units"));
-  const auto& functions = std::get<std::vector<Activation>>(args.at("activation"));
-  if (units < 1) throw ArgumentError(cat("a layer has at least one neuron, found ", units));
-  if (functions.empty()) throw ArgumentError("the list of activation functions is empty");
-  if (functions.size() != 1 && static_cast<int64_t>(functions.size()) != units) {
-    throw ArgumentError(cat("the layer has ", units, " neurons but ", functions.size(),
-                            " activation functions; give one for all or one per neuron"));
-  }
+Value build_activation(LayerBuild& at, Activations function) {
+  return at.activate(at.in(), function);
 }
 
-Value build_activation(LayerBuild& at) {
-  const Value x = at.in();
-  return at.activate(x, at.activations("function"));
-}
+Value build_input(LayerBuild& at, Shape) { return at.in(); }
 
 Value build_flatten(LayerBuild& at) { return at.flat(); }
 
-Value build_reshape(LayerBuild& at) {
+Value build_reshape(LayerBuild& at, Shape sample) {
   const Value x = at.in();
-  const Shape& sample = at.shape("shape");
-  if (sample.elements() * at.batch() != x.shape().elements()) {
-    at.fail(cat("a sample has ", x.shape().elements() / at.batch(), " numbers, the shape ",
-                sample, " needs ", sample.elements()));
+  const int64_t numbers = x.shape().elements() / at.batch();
+  // Extents from text may be absurd: divide, which cannot overflow.
+  int64_t rest = numbers;
+  for (const int64_t extent : sample) rest = rest % extent ? 0 : rest / extent;
+  if (rest != 1 || sample.size() == Shape::max_size) {
+    at.fail(cat("a sample has ", numbers, " numbers, which do not fill the shape ", sample));
   }
   Shape shape{at.batch()};
   for (const int64_t extent : sample) shape.push_back(extent);
@@ -82,74 +75,64 @@ Value build_add(LayerBuild& at) {
   return total;
 }
 
-Value build_concat(LayerBuild& at) { return at.in(); }
+Value build_concat(LayerBuild& at) { return at.flat(); }
 
-Value build_input(LayerBuild& at) { return at.in(); }
+void define_built_in_layers() {
+  define_layer("input", build_input, "shape",
+               "The data: one sample of that shape. Always first; not counted as a layer.");
+  define_layer("dense", build_dense,
+               "units in [1,inf) activation=identity bias=true weights=auto bias_start=0",
+               "Neurons that are each linked to every input: y = f(w·x + b). `activation` is f, or "
+               "a list with one for each neuron; `weights` and `bias_start` say how they start.",
+               HasNeurons::yes);
+  define_layer("activation", build_activation, "function",
+               "An activation function as a step of its own.");
+  define_layer("flatten", build_flatten, "", "All axes of the sample in a row.");
+  define_layer("reshape", build_reshape, "shape",
+               "The sample under another shape of as many elements.");
+  define_layer("add", build_add, "", "The sum of its sources, element by element.");
+  define_layer("concat", build_concat, "", "Its sources side by side.");
+}
 
 }  // namespace
 
-std::deque<LayerKind> built_in_layer_kinds() {
-  const std::string shape_help = "extents of one sample, without the batch: 28x28";
-  return {
-      {"input",
-       "The data: one sample. Not counted as a layer; always the first.",
-       false,
-       {{"shape", Type::shape, "", shape_help, true}},
-       build_input,
-       {}},
-      {"dense",
-       "Neurons that are each linked to every input: y = f(w·x + b).",
-       true,
-       {{"units", Type::integer, "", "number of neurons", true},
-        {"activation", Type::activations, "identity", "f, or a list with one for each neuron",
-         true},
-        {"bias", Type::flag, "yes", "whether each neuron has a bias"},
-        {"weights", Type::text, "auto", "how the weights start; auto fits the activation"},
-        {"bias_start", Type::text, "0", "how the biases start"}},
-       build_dense,
-       check_dense},
-      {"activation",
-       "An activation function as a step of its own.",
-       false,
-       {{"function", Type::activations, "", "the function", true}},
-       build_activation,
-       {}},
-      {"flatten", "All axes of the sample in a row.", false, {}, build_flatten, {}},
-      {"reshape",
-       "The sample under another shape of as many elements.",
-       false,
-       {{"shape", Type::shape, "", shape_help, true}},
-       build_reshape,
-       {}},
-      {"add", "The sum of its sources, element by element.", false, {}, build_add, {}},
-      {"concat", "Its sources side by side.", false, {}, build_concat, {}},
-  };
+Registry<LayerRow>& layer_kinds() {
+  static Registry<LayerRow> kinds("layer");
+  // The rows are added through this function, which finds the registry made by then.
+  static bool defined = false;
+  if (!std::exchange(defined, true)) define_built_in_layers();
+  return kinds;
 }
 
-// ---- the functions that make them
+// ---- the functions that describe them
 
 Layer input(Shape sample_shape, Where where) {
-  return Layer("input", {{"shape", sample_shape}}, where);
+  return Layer("input", {join(sample_shape, "x")}, where);
 }
 Layer flatten(Where where) { return Layer("flatten", {}, where); }
 Layer reshape_to(Shape sample_shape, Where where) {
-  return Layer("reshape", {{"shape", sample_shape}}, where);
+  return Layer("reshape", {join(sample_shape, "x")}, where);
 }
-Layer dense(std::vector<Activation> one_per_neuron, DenseOptions options, Where where) {
-  const auto units = static_cast<int64_t>(one_per_neuron.size());
+
+static Layer dense_layer(int64_t units, const Activations& functions, const DenseOptions& options,
+                         Where where) {
   return Layer("dense",
-               {{"units", units},
-                {"activation", std::move(one_per_neuron)},
-                {"bias", options.bias},
-                {"weights", std::move(options.weights)},
-                {"bias_start", std::move(options.bias_start)}},
+               {std::to_string(units), functions.text(), options.bias, options.weights,
+                options.bias_start},
                where);
 }
 Layer dense(int64_t units, Activation activation, DenseOptions options, Where where) {
-  return dense(std::vector{std::move(activation)}, std::move(options), where).with("units", units);
+  return dense_layer(units, {{std::move(activation)}}, options, where);
+}
+Layer dense(std::vector<Activation> one_per_neuron, DenseOptions options, Where where) {
+  if (one_per_neuron.empty()) {
+    throw ArgumentError("dense({…}) needs an activation function for each neuron, found none");
+  }
+  const auto units = static_cast<int64_t>(one_per_neuron.size());
+  return dense_layer(units, {std::move(one_per_neuron)}, options, where);
 }
 Layer activation(Activation function, Where where) {
-  return Layer("activation", {{"function", std::vector{std::move(function)}}}, where);
+  return Layer("activation", {function.text()}, where);
 }
 Layer add(Where where) { return Layer("add", {}, where); }
 Layer concat(Where where) { return Layer("concat", {}, where); }

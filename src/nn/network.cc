@@ -8,7 +8,7 @@
 #include "src/base/text.h"
 #include "src/ir/cost.h"
 #include "src/ir/message.h"
-#include "src/nn/layer_text.h"
+#include "src/nn/structure.h"
 
 namespace soma {
 
@@ -19,7 +19,7 @@ void assign_names(std::vector<Layer>& layers) {
   std::set<std::string, std::less<>> taken{"input"};
   const Layer* last = nullptr;  // the last layer with neurons is the output layer
   for (const Layer& layer : layers) {
-    if (layer_kind(layer.kind()).has_neurons) last = &layer;
+    if (layer.row().has_neurons) last = &layer;
     if (layer.name().empty()) continue;
     if (!taken.insert(layer.name()).second) {
       throw GraphError(cat("two layers are named \"", layer.name(),
@@ -28,11 +28,10 @@ void assign_names(std::vector<Layer>& layers) {
   }
   std::map<std::string, int> counts;
   for (Layer& layer : layers) {
-    const bool hidden = layer_kind(layer.kind()).has_neurons;
     if (!layer.name().empty()) continue;
     std::string name = "output";
     if (&layer != last || taken.count(name)) {
-      const std::string stem = hidden ? "hidden" : layer.kind();
+      const std::string stem = layer.row().has_neurons ? "hidden" : layer.kind();
       do name = cat(stem, ++counts[stem]);
       while (taken.count(name));
     }
@@ -53,7 +52,7 @@ Shape without_batch(const Shape& shape) {
 
 /// The sample's shape from the input layer, with its size checked.
 Shape sample_of(const Layer& layer) {
-  const Shape shape = std::get<Shape>(layer.args().at("shape"));
+  const Shape shape = Reader<Shape>::read(layer.argument("shape"));
   int64_t elements = 1;
   for (const int64_t extent : shape) {
     if (extent < 1 || __builtin_mul_overflow(elements, extent, &elements)) {
@@ -68,6 +67,9 @@ Shape sample_of(const Layer& layer) {
   }
   return shape;
 }
+
+/// The layer that a scope such as "hidden1/neurons0-3" belongs to.
+std::string_view layer_of(std::string_view scope) { return scope.substr(0, scope.find('/')); }
 
 }  // namespace
 
@@ -102,7 +104,7 @@ Network Network::parse(std::string_view text, std::optional<Shape> sample, Where
 std::vector<Layer> parse_network(std::string_view text, std::optional<Shape> sample, Where where) {
   std::vector<Layer> layers = parse_layers(text, where);
   const bool has_input = layers[0].kind() == "input";
-  if (sample && has_input && std::get<Shape>(layers[0].args().at("shape")) != *sample) {
+  if (sample && has_input && sample_of(layers[0]) != *sample) {
     throw ShapeError(cat("the text says ", layers[0].text(), ", but a sample has the shape ",
                          *sample, suffix(where)));
   }
@@ -118,7 +120,7 @@ std::vector<Layer> parse_network(std::string_view text, std::optional<Shape> sam
 std::string Network::text() const {
   // Names that a reader of the text would give by itself are left out.
   std::vector<Layer> plain = layers_;
-  for (Layer& layer : plain) layer = layer.unnamed();
+  for (Layer& layer : plain) layer = layer.named("");
   std::vector<Layer> automatic = plain;
   assign_names(automatic);
   for (size_t i = 0; i < layers_.size(); ++i) {
@@ -155,8 +157,8 @@ Value Network::build(Graph& graph, Value batch_input, bool training,
     LayerTaps layer_taps{.name = layer.name()};
     const Graph::Scope scope(graph, layer.name(), layer.where());
     LayerBuild at(graph, layer, std::move(sources), training, layer_taps);
-    if (!layer_taps.in) layer_taps.in = at.in();
-    out = layer_kind(layer.kind()).build(at);
+    layer_taps.in = at.in();
+    out = layer.row().build(at, layer.arguments());
     layer_taps.out = out;
     built[layer.name()] = out;
     if (taps) taps->push_back(std::move(layer_taps));
@@ -207,12 +209,13 @@ void Network::describe() {
     row.sources = layer.sources().empty() ? std::vector{before} : layer.sources();
     row.input = without_batch(taps[i].in.shape());
     row.output = without_batch(taps[i].out.shape());
-    row.has_neurons = layer_kind(layer.kind()).has_neurons;
+    row.has_neurons = layer.row().has_neurons;
     row.neurons = row.has_neurons && taps[i].sum ? taps[i].sum.shape().elements() : 0;
     row.links = taps[i].links;
-    for (const auto& [name, arg] : layer.args()) {
-      const auto* list = std::get_if<std::vector<Activation>>(&arg);
-      for (size_t k = 0; list && k < list->size(); ++k) row.activations.push_back((*list)[k].text());
+    for (const std::string_view parameter : {"activation", "function"}) {
+      if (!layer.has_argument(parameter)) continue;
+      const auto functions = Reader<Activations>::read(layer.argument(parameter));
+      for (const Activation& f : functions.list) row.activations.push_back(f.text());
     }
     check_frozen(layer, row);
     before = row.name;
@@ -230,9 +233,6 @@ void Network::check_frozen(const Layer& layer, LayerInfo& row) const {
   }
   row.frozen = frozen.all ? row.neurons : static_cast<int64_t>(frozen.neurons.size());
 }
-
-/// The layer that a scope such as "hidden1/neurons0-3" belongs to.
-static std::string_view layer_of(std::string_view scope) { return scope.substr(0, scope.find('/')); }
 
 void Network::count(const Graph& graph) {
   std::map<std::string_view, LayerInfo*> rows;
