@@ -38,10 +38,6 @@ template <>
 struct Reader<int64_t> {
   static int64_t read(std::string_view text);
 };
-template <>
-struct Reader<std::string> {
-  static std::string read(std::string_view text) { return std::string(text); }
-};
 /// "28x28"
 template <>
 struct Reader<Shape> {
@@ -50,6 +46,15 @@ struct Reader<Shape> {
 template <>
 struct Reader<Activations> {
   static Activations read(std::string_view text);
+  static std::string write(const Activations& activations) { return activations.text(); }
+};
+/// How an array starts: an initializer of soma/nn.h, a number, or "auto".
+struct Start {
+  std::string text;
+};
+template <>
+struct Reader<Start> {
+  static Start read(std::string_view text);
 };
 
 /// Neurons that no training step changes.
@@ -79,7 +84,8 @@ std::string layer_documentation();
 
 enum class HasNeurons : bool { no, yes };
 /// Adds a kind. `build` takes a LayerBuild& and then its arguments, which the specification names
-/// and gives defaults: "units in [1,inf) bias=true". Do this before other threads describe networks.
+/// and gives defaults: "units in [1,inf) bias=true". Do this before other threads describe
+/// networks.
 template <class... Args>
 void define_layer(std::string name, Value (*build)(LayerBuild&, Args...),
                   std::string_view specification, std::string description,
@@ -197,11 +203,13 @@ struct LayerTaps {
 /// What the function of a layer kind works with: its inputs and its place in the graph.
 class LayerBuild {
  public:
-  LayerBuild(Graph& graph, const Layer& layer, std::vector<Value> sources, bool training,
-             LayerTaps& taps);
+  LayerBuild(Graph& graph, const Layer& layer, std::vector<Value> sources,
+             ActivationContext context, LayerTaps& taps);
 
   Graph& graph() const { return graph_; }
-  bool training() const { return training_; }
+  bool training() const { return context_.training; }
+  /// Random numbers in training: the key, and a stream of this layer's own.
+  const ActivationContext& context() const { return context_; }
   /// The values of the layers it is linked to, each [batch, …].
   const std::vector<Value>& sources() const { return sources_; }
   /// The sources as one value: the only one, or all flattened side by side.
@@ -223,7 +231,7 @@ class LayerBuild {
   Graph& graph_;
   const Layer& layer_;
   std::vector<Value> sources_;
-  bool training_;
+  ActivationContext context_;
   LayerTaps& taps_;
 };
 

@@ -157,9 +157,10 @@ class Network {
 
   // ---- as a graph
   /// Appends the network to a graph: input [batch, …sample] to output [batch, …]. Parameters are
-  /// named "hidden1/weights". Layers may act differently in training.
+  /// named "hidden1/weights". Layers may act differently in training; those that are random then
+  /// (rrelu) need `key`, i64[2] {seed, step}.
   Value build(Graph& graph, Value batch_input, bool training = false,
-              std::vector<LayerTaps>* taps = nullptr) const;
+              std::vector<LayerTaps>* taps = nullptr, Value key = {}) const;
   /// The program from data "input" [batch, …] to the result "output".
   Graph inference_graph(int64_t batch) const;
 
@@ -189,7 +190,9 @@ class Network {
   // ---- use
   /// The results for any number of samples [n, …sample]: [n, …output]. Plans are kept for the next
   /// call with as many rows. Throws ShapeError.
-  Tensor predict(const Tensor& inputs, const Device& device = Device::cpu()) const;
+  Tensor predict(const Tensor& inputs, const Device& device) const;
+  /// On a CPU device of the network's own, with every core.
+  Tensor predict(const Tensor& inputs) const;
 
   // ---- the glass box
   /// Throws ArgumentError for a layer without neurons and an index out of range.

@@ -70,16 +70,19 @@ std::vector<Box> boxes_of(const Graph& graph) {
   for (Id id = 0; id < graph.size(); ++id) {
     const Node& node = graph[id];
     if (constant_of(graph, id) && !results.count(id)) continue;
-    Box box{.title = title_of(graph, node),
-            .detail = detail_of(node),
-            .scope = graph.scope_of(node).name};
+    Box box;
+    box.title = title_of(graph, node);
+    box.detail = detail_of(node);
+    box.scope = graph.scope_of(node).name;
     box.is_data = node.op == Op::input;
     for (const Id in : node.in) link(box, in);
     box_of[id] = boxes.size();
     boxes.push_back(std::move(box));
   }
   const auto result = [&](std::string title, std::string detail, Id id) {
-    Box box{.title = std::move(title), .detail = std::move(detail)};
+    Box box;
+    box.title = std::move(title);
+    box.detail = std::move(detail);
     box.is_result = true;
     link(box, id);
     boxes.push_back(std::move(box));
@@ -156,7 +159,8 @@ class Palette {
   std::string style(const std::string& scope) {
     const std::string layer = scope.substr(0, scope.find('/'));
     if (layer.empty()) return "fill=\"#f3f4f6\" stroke=\"#6b7280\"";
-    const auto [found, fresh] = hues_.try_emplace(layer, static_cast<int>(hues_.size() * 137 % 360));
+    const auto [found, fresh] =
+        hues_.try_emplace(layer, static_cast<int>(hues_.size() * 137 % 360));
     return cat("fill=\"hsl(", found->second, ",70%,92%)\" stroke=\"hsl(", found->second,
                ",55%,45%)\"");
   }
@@ -222,9 +226,9 @@ std::string dot_graph(const Graph& graph) {
   std::string text = "digraph graph_of_nodes {\n";
   int cluster = 0;
   for (const auto& [layer, nodes] : layers) {
-    text += layer.empty() ? "  {\n"
-                          : cat("  subgraph cluster_", cluster++, " {\n    label=",
-                                quote_dot(layer), ";\n");
+    text += layer.empty()
+                ? "  {\n"
+                : cat("  subgraph cluster_", cluster++, " {\n    label=", quote_dot(layer), ";\n");
     text += nodes + "  }\n";
   }
   return text + links + "}\n";

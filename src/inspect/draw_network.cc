@@ -123,7 +123,8 @@ class Drawing {
   Svg::Point place(const Column& column, size_t k) const {
     const double middle = header + row_height * static_cast<double>(rows_) / 2;
     if (!column.circles && column.layer) return {x(column), middle};
-    const double offset = static_cast<double>(k) - (static_cast<double>(column.shown.size()) - 1) / 2;
+    const double offset =
+        static_cast<double>(k) - (static_cast<double>(column.shown.size()) - 1) / 2;
     return {x(column), middle + offset * row_height};
   }
 

@@ -84,8 +84,8 @@ void Svg::rect(Point corner, double width, double height, double radius, std::st
                std::string_view style, std::string_view tip) {
   element("rect",
           cat("x=\"", coordinate(corner.x), "\" y=\"", coordinate(corner.y), "\" width=\"",
-              coordinate(width), "\" height=\"", coordinate(height), "\" rx=\"",
-              coordinate(radius), "\""),
+              coordinate(width), "\" height=\"", coordinate(height), "\" rx=\"", coordinate(radius),
+              "\""),
           kind, style, tip);
 }
 
@@ -118,10 +118,10 @@ void Svg::text(Point at, std::string_view content, std::string_view kind, Anchor
 
 std::string Svg::finish(double width, double height, std::string_view title) const {
   const std::string w = coordinate(width), h = coordinate(height);
-  return cat("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ", w, " ", h, "\" width=\"", w,
-             "\" height=\"", h, "\" role=\"img\">\n<title>", escape_xml(title), "</title>\n<style>",
-             style_sheet, "</style>\n<rect class=\"paper\" width=\"", w, "\" height=\"", h,
-             "\"/>\n", body_, "</svg>\n");
+  return cat("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ", w, " ", h, "\" width=\"",
+             w, "\" height=\"", h, "\" role=\"img\">\n<title>", escape_xml(title),
+             "</title>\n<style>", style_sheet, "</style>\n<rect class=\"paper\" width=\"", w,
+             "\" height=\"", h, "\"/>\n", body_, "</svg>\n");
 }
 
 }  // namespace soma

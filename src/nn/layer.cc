@@ -58,7 +58,8 @@ Shape Reader<Shape>::read(std::string_view text) {
       throw ArgumentError(cat("expected a shape like 28x28, found \"", text, "\""));
     }
     if (shape.size() == Shape::max_size) {
-      throw ArgumentError(cat("a shape has at most ", Shape::max_size, " axes, found \"", text, "\""));
+      throw ArgumentError(
+          cat("a shape has at most ", Shape::max_size, " axes, found \"", text, "\""));
     }
     shape.push_back(*extent);
   }
@@ -66,7 +67,7 @@ Shape Reader<Shape>::read(std::string_view text) {
 }
 
 Activations Reader<Activations>::read(std::string_view text) {
-  if (text.empty() || text.front() != '[') return {{Activation::parse(text)}};
+  if (text.empty() || text.front() != '[') return {{activation_named(text)}};
   if (text.back() != ']') throw ArgumentError(cat("\"", text, "\": ']' is missing"));
   Activations result;
   for (const std::string_view part : detail::split_outside(text.substr(1, text.size() - 2), ' ')) {
@@ -75,13 +76,19 @@ Activations Reader<Activations>::read(std::string_view text) {
     const size_t star = item.find_last_of('*');
     const auto count = star == item.npos ? 1 : whole_number(item.substr(star + 1));
     if (!count || *count < 1 || *count > max_repeats) {
-      throw ArgumentError(cat("\"", item, "\": after '*' comes how many neurons have the function"));
+      throw ArgumentError(
+          cat("\"", item, "\": after '*' comes how many neurons have the function"));
     }
     result.list.insert(result.list.end(), static_cast<size_t>(*count),
-                       Activation::parse(item.substr(0, star)));
+                       activation_named(item.substr(0, star)));
   }
   if (result.list.empty()) throw ArgumentError("the list of activation functions is empty");
   return result;
+}
+
+Start Reader<Start>::read(std::string_view text) {
+  if (text != "auto") check_initializer(text);
+  return {std::string(text)};
 }
 
 std::string Activations::text() const {
@@ -158,7 +165,8 @@ bool Layer::has_argument(std::string_view parameter) const {
 const std::string& Layer::argument(std::string_view parameter) const {
   const auto found = std::ranges::find(row().parameters, parameter, &Parameter::name);
   if (found == row().parameters.end()) {
-    throw ArgumentError(cat("a layer of kind \"", kind(), "\" has no parameter \"", parameter, "\""));
+    throw ArgumentError(
+        cat("a layer of kind \"", kind(), "\" has no parameter \"", parameter, "\""));
   }
   return arguments()[static_cast<size_t>(found - row().parameters.begin())];
 }

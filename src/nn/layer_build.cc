@@ -16,13 +16,9 @@ constexpr int64_t max_elements = int64_t{1} << 40;
 
 }  // namespace
 
-LayerBuild::LayerBuild(Graph& graph, const Layer& layer, std::vector<Value> sources, bool training,
-                       LayerTaps& taps)
-    : graph_(graph),
-      layer_(layer),
-      sources_(std::move(sources)),
-      training_(training),
-      taps_(taps) {}
+LayerBuild::LayerBuild(Graph& graph, const Layer& layer, std::vector<Value> sources,
+                       ActivationContext context, LayerTaps& taps)
+    : graph_(graph), layer_(layer), sources_(std::move(sources)), context_(context), taps_(taps) {}
 
 void LayerBuild::fail(std::string_view message) const {
   throw ShapeError(cat("layer \"", layer_.name(), "\": ", message, suffix(layer_.where())));
@@ -54,7 +50,7 @@ Value LayerBuild::parameter(std::string name, Shape shape, const std::string& in
 
 Value LayerBuild::activate(Value x, const Activations& functions) const {
   const auto& list = functions.list;
-  if (!functions.per_neuron()) return list[0](x);
+  if (!functions.per_neuron()) return list[0](x, context_);
   if (x.rank() != 2 || x.extent(1) != static_cast<int64_t>(list.size())) {
     fail(cat("has ", list.size(), " activation functions, one per neuron, for values of shape ",
              x.shape(), "; expected [batch, ", list.size(), "]"));
@@ -64,13 +60,15 @@ Value LayerBuild::activate(Value x, const Activations& functions) const {
   for (size_t i = 0; i < list.size();) {
     size_t end = i;
     while (end < list.size() && list[end] == list[i]) ++end;
-    if (!list[i].elementwise()) {
+    if (list[i].row().vector) {
       fail(cat("the activation function ", list[i].text(), " looks at several neurons at once and ",
                "cannot belong to one of them; use it for the whole layer"));
     }
     const Graph::Scope scope(graph_, cat("neurons", i, "-", end - 1), layer_.where());
-    parts.push_back(
-        list[i](slice_axis(x, 1, static_cast<int64_t>(i), static_cast<int64_t>(end))));
+    ActivationContext context = context_;
+    context.stream += static_cast<int64_t>(i);
+    const Value part = slice_axis(x, 1, static_cast<int64_t>(i), static_cast<int64_t>(end));
+    parts.push_back(list[i](part, context));
     i = end;
   }
   return concat(parts, 1);

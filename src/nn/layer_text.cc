@@ -1,6 +1,6 @@
 // Layers as text and back. Layers are separated by commas or new lines; a layer is `kind argument…`
-// or `kind(argument…)`, followed by name=, from= and frozen=. A number (or a list of activations) in
-// front is a dense layer, a shape in the first place the input, an activation a step of its own.
+// or `kind(argument…)`, followed by name=, from= and frozen=. A number (or a list of activations)
+// in front is a dense layer, a shape in the first place the input, an activation a step of its own.
 #include <algorithm>
 #include <charconv>
 
@@ -136,8 +136,8 @@ std::vector<Layer> parse_layers(std::string_view text, Where where) {
     try {
       layers.push_back(parse_layer(item, layers.empty(), where));
     } catch (const ArgumentError& error) {
-      throw ArgumentError(cat("layer ", layers.size() + 1, " of the text, \"", excerpt(item), "\": ",
-                              error.what(), suggestion(item)));
+      throw ArgumentError(cat("layer ", layers.size() + 1, " of the text, \"", excerpt(item),
+                              "\": ", error.what(), suggestion(item)));
     }
   }
   return layers;

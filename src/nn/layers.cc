@@ -13,14 +13,14 @@ namespace {
 
 /// The initializer for weights in front of an activation: He+ 2015 for the relu family, LeCun+ 1998
 /// for selu (Klambauer+ 2017), else Glorot and Bengio 2010.
-std::string start_of_weights(const std::string& wish, const Activation& activation) {
-  if (wish != "auto") return wish;
+std::string start_of_weights(const Start& wish, const Activation& activation) {
+  if (wish.text != "auto") return wish.text;
   if (activation.name() == "selu") return "lecun_normal";
   return activation.name().find("relu") != std::string::npos ? "he_uniform" : "glorot_uniform";
 }
 
-Value build_dense(LayerBuild& at, int64_t units, Activations activation, bool bias,
-                  std::string weights, std::string bias_start) {
+Value build_dense(LayerBuild& at, int64_t units, Activations activation, bool bias, Start weights,
+                  Start bias_start) {
   if (activation.per_neuron() && static_cast<int64_t>(activation.list.size()) != units) {
     at.fail(cat("has ", units, " neurons but ", activation.list.size(),
                 " activation functions; give one for all or one per neuron"));
@@ -33,7 +33,7 @@ Value build_dense(LayerBuild& at, int64_t units, Activations activation, bool bi
       at.parameter("weights", {inputs, units}, start_of_weights(weights, activation.list[0]));
   taps.activation_value = taps.sum = dot(x, taps.weights);
   if (bias) {
-    taps.bias = at.parameter("bias", {units}, bias_start);
+    taps.bias = at.parameter("bias", {units}, bias_start.text);
     taps.sum = taps.activation_value + taps.bias;
   }
   taps.links = inputs * units;
@@ -116,10 +116,10 @@ Layer reshape_to(Shape sample_shape, Where where) {
 
 static Layer dense_layer(int64_t units, const Activations& functions, const DenseOptions& options,
                          Where where) {
-  return Layer("dense",
-               {std::to_string(units), functions.text(), options.bias, options.weights,
-                options.bias_start},
-               where);
+  return Layer(
+      "dense",
+      {std::to_string(units), functions.text(), options.bias, options.weights, options.bias_start},
+      where);
 }
 Layer dense(int64_t units, Activation activation, DenseOptions options, Where where) {
   return dense_layer(units, {{std::move(activation)}}, options, where);

@@ -22,8 +22,8 @@ void assign_names(std::vector<Layer>& layers) {
     if (layer.row().has_neurons) last = &layer;
     if (layer.name().empty()) continue;
     if (!taken.insert(layer.name()).second) {
-      throw GraphError(cat("two layers are named \"", layer.name(),
-                           "\"; give each its own name", suffix(layer.where())));
+      throw GraphError(cat("two layers are named \"", layer.name(), "\"; give each its own name",
+                           suffix(layer.where())));
     }
   }
   std::map<std::string, int> counts;
@@ -141,8 +141,8 @@ std::string Network::text() const {
 
 // ---- as a graph
 
-Value Network::build(Graph& graph, Value batch_input, bool training,
-                     std::vector<LayerTaps>* taps) const {
+Value Network::build(Graph& graph, Value batch_input, bool training, std::vector<LayerTaps>* taps,
+                     Value key) const {
   if (batch_input.rank() != sample_.rank() + 1 || without_batch(batch_input.shape()) != sample_) {
     throw ShapeError(cat("the network takes samples of shape ", sample_, ", a batch of them is [n",
                          sample_.rank() ? ", " : "", join(sample_, ", "), "]; found ",
@@ -150,13 +150,17 @@ Value Network::build(Graph& graph, Value batch_input, bool training,
   }
   std::map<std::string, Value, std::less<>> built{{"input", batch_input}};
   Value out = batch_input;
+  int64_t stream = 1;
   for (const Layer& layer : layers_) {
     std::vector<Value> sources;
     for (const std::string& name : layer.sources()) sources.push_back(built.at(name));
     if (sources.empty()) sources.push_back(out);
-    LayerTaps layer_taps{.name = layer.name()};
+    LayerTaps layer_taps;
+    layer_taps.name = layer.name();
     const Graph::Scope scope(graph, layer.name(), layer.where());
-    LayerBuild at(graph, layer, std::move(sources), training, layer_taps);
+    const ActivationContext context{.training = training, .key = key, .stream = stream};
+    stream += int64_t{1} << 32;
+    LayerBuild at(graph, layer, std::move(sources), context, layer_taps);
     layer_taps.in = at.in();
     out = layer.row().build(at, layer.arguments());
     layer_taps.out = out;
@@ -182,7 +186,8 @@ void Network::check_links() const {
       const auto is_source = [&](const Layer& other) { return other.name() == source; };
       if (source == layer.name()) refuse_inner_link(layer.name(), layer.where());
       if (std::ranges::any_of(layers_, is_source)) {
-        throw GraphError(cat("layer \"", layer.name(), "\": is linked to the later layer \"", source,
+        throw GraphError(cat("layer \"", layer.name(), "\": is linked to the later layer \"",
+                             source,
                              "\"; links of a feed-forward network run from earlier to later layers",
                              suffix(layer.where())));
       }
@@ -198,7 +203,9 @@ void Network::describe() {
   Graph graph;
   std::vector<LayerTaps> taps;
   const Value out = build(graph, graph.input("input", batched(1, sample_)), false, &taps);
-  info_ = {.input = sample_, .output = without_batch(out.shape())};
+  info_ = {};
+  info_.input = sample_;
+  info_.output = without_batch(out.shape());
   std::string before = "input";
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];

@@ -105,8 +105,8 @@ void Network::connect(std::string_view from, std::string_view to, Where where) {
                          "are not wanted to 0 and freeze their neuron", suffix(where)));
   }
   if (std::ranges::find(row.sources, source) != row.sources.end()) {
-    throw GraphError(cat("layer \"", target, "\": is linked to \"", source, "\" already",
-                         suffix(where)));
+    throw GraphError(
+        cat("layer \"", target, "\": is linked to \"", source, "\" already", suffix(where)));
   }
   if (!row.has_neurons) {
     throw GraphError(cat("layer \"", target, "\": has no neurons, so no links can end there; ",
@@ -141,9 +141,7 @@ void Network::set_frozen(std::string_view layer, std::optional<int64_t> neuron, 
 void Network::freeze(std::string_view layer) { set_frozen(layer, {}, true); }
 void Network::freeze(std::string_view layer, int64_t neuron) { set_frozen(layer, neuron, true); }
 void Network::unfreeze(std::string_view layer) { set_frozen(layer, {}, false); }
-void Network::unfreeze(std::string_view layer, int64_t neuron) {
-  set_frozen(layer, neuron, false);
-}
+void Network::unfreeze(std::string_view layer, int64_t neuron) { set_frozen(layer, neuron, false); }
 
 Tensors Network::masks() const {
   Tensors masks;

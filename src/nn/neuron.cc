@@ -43,8 +43,9 @@ float& Neuron::entry(std::string_view name, int64_t row) {
 
 void Neuron::check(float value) const {
   if (std::isfinite(value)) return;
-  throw ArgumentError(cat("layer \"", layer(), "\": neuron ", index_, " cannot be given the number ",
-                          value, "; weights and biases are finite"));
+  throw ArgumentError(cat("layer \"", layer(), "\": neuron ", index_,
+                          " cannot be given the number ", value,
+                          "; weights and biases are finite"));
 }
 
 void Neuron::check_link(int64_t link) const {
@@ -90,9 +91,9 @@ void Neuron::set_weight(int64_t link, float weight) {
 std::vector<std::string> Neuron::links() const {
   std::vector<std::string> ends;
   for (const std::string& source : row().sources) {
-    const int64_t count = source == "input"
-                              ? network_->sample_.elements()
-                              : network_->info_.layers[network_->layer_index(source)].output.elements();
+    const int64_t count =
+        source == "input" ? network_->sample_.elements()
+                          : network_->info_.layers[network_->layer_index(source)].output.elements();
     for (int64_t i = 0; i < count; ++i) ends.push_back(cat(source, ":", i));
   }
   return ends;

@@ -9,7 +9,7 @@ namespace soma {
 
 namespace {
 
-using Row = std::vector<std::string>;
+using Cells = std::vector<std::string>;
 
 /// Characters, not bytes: activations and names may hold more than ASCII.
 size_t width_of(const std::string& text) {
@@ -18,13 +18,13 @@ size_t width_of(const std::string& text) {
 }
 
 /// Columns as wide as needed; those from `numbers_from` to `numbers_to` are flushed right.
-void print_table(std::ostream& out, const std::vector<Row>& rows, size_t numbers_from,
+void print_table(std::ostream& out, const std::vector<Cells>& rows, size_t numbers_from,
                  size_t numbers_to) {
   std::vector<size_t> widths(rows[0].size(), 0);
-  for (const Row& row : rows) {
+  for (const Cells& row : rows) {
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
   }
-  for (const Row& row : rows) {
+  for (const Cells& row : rows) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
       const std::string space(widths[i] - width_of(row[i]), ' ');
@@ -57,8 +57,8 @@ std::string activation_text(const LayerInfo& layer) {
 }  // namespace
 
 void Network::summary(std::ostream& out) const {
-  std::vector<Row> rows{{"layer", "kind", "from", "neurons", "links", "parameters", "FLOPs",
-                         "output", "activation", ""}};
+  std::vector<Cells> rows{{"layer", "kind", "from", "neurons", "links", "parameters", "FLOPs",
+                           "output", "activation", ""}};
   rows.push_back({"input", "data", "", "", "", "", "", info_.input.text(), "", "(not counted)"});
   for (const LayerInfo& layer : info_.layers) {
     const auto count = [&](int64_t n) { return n || layer.has_neurons ? grouped(n) : ""; };

@@ -24,10 +24,21 @@ struct PlanCache {
     Plan plan;
   };
   std::map<std::pair<const void*, int64_t>, Entry> plans;
-  uint64_t version = 0;
+  std::optional<Device> own_device;
 };
 
+PlanCache& cache_of(std::shared_ptr<void>& slot) {
+  if (!slot) slot = std::make_shared<PlanCache>();
+  return *static_cast<PlanCache*>(slot.get());
+}
+
 }  // namespace
+
+Tensor Network::predict(const Tensor& inputs) const {
+  std::optional<Device>& device = cache_of(plans_.cache).own_device;
+  if (!device) device = Device::cpu();
+  return predict(inputs, *device);
+}
 
 Tensor Network::predict(const Tensor& inputs, const Device& device) const {
   const Shape& shape = inputs.shape();
@@ -43,8 +54,7 @@ Tensor Network::predict(const Tensor& inputs, const Device& device) const {
   for (const int64_t extent : info_.output) result_shape.push_back(extent);
   Tensor result(result_shape);
 
-  if (!plans_.cache) plans_.cache = std::make_shared<PlanCache>();
-  auto& cache = *static_cast<PlanCache*>(plans_.cache.get());
+  PlanCache& cache = cache_of(plans_.cache);
   for (int64_t row = 0; row < rows;) {
     const int64_t batch = std::min(max_batch, rows - row);
     const auto key = std::pair<const void*, int64_t>(device.impl().get(), batch);
@@ -52,14 +62,15 @@ Tensor Network::predict(const Tensor& inputs, const Device& device) const {
     if (entry == cache.plans.end()) {
       if (cache.plans.size() >= max_plans) cache.plans.clear();
       Plan plan = compile(inference_graph(batch), device);
-      for (const auto& [name, tensor] : tensors_) plan.bind(name, tensor.raw());
       entry = cache.plans.emplace(key, PlanCache::Entry{device, std::move(plan)}).first;
     }
     Plan& plan = entry->second.plan;
     const size_t in = static_cast<size_t>(sample_.elements()) * sizeof(float);
     const size_t out = static_cast<size_t>(info_.output.elements()) * sizeof(float);
     const auto from = static_cast<size_t>(row), count = static_cast<size_t>(batch);
-    plan.bind("input", numbers.raw() + from * in);
+    // Bound anew each time: a tensor may have been replaced. An inference plan only reads them.
+    plan.bind(const_cast<Tensors&>(tensors_));
+    std::memcpy(plan.input<float>("input").data(), numbers.raw() + from * in, count * in);
     plan.run();
     std::memcpy(result.raw() + from * out, plan.output("output").data, count * out);
     row += batch;
