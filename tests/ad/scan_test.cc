@@ -59,20 +59,29 @@ std::vector<Tensor> gru_points(int64_t length = T) {
           spread({3 * H}, -0.5, 0.5, 2), around_zero({B, H}), around_zero({length, B, I}, 1)};
 }
 
-// Gradients with and without hoisting, at the same points.
+// A graph with the gradients of sum(curved(build)) with respect to every input as its outputs.
+struct Differentiated {
+  Graph graph;
+  std::vector<const ScanAttr*> scans;
+  Differentiated(const Build& build, std::span<const Tensor> points, bool hoist) {
+    Values in;
+    for (const Tensor& point : points) {
+      in.push_back(graph.input("x" + std::to_string(in.size()), point.shape(), point.type()));
+    }
+    const Value loss = sum(curved(build(graph, in))), seed = graph.constant(1);
+    ad::Options options;
+    options.hoist = hoist;
+    const auto found = ad::gradients(std::span(&loss, 1), std::span(&seed, 1), in, options);
+    for (size_t i = 0; i < in.size(); ++i) graph.output("d" + std::to_string(i), found[i]);
+    for (const Node& node : graph.nodes()) {
+      if (node.op == Op::scan) scans.push_back(&node.as<ScanAttr>());
+    }
+  }
+};
+
 std::vector<Tensor> evaluated_gradients(const Build& build, std::span<const Tensor> points,
                                         bool hoist) {
-  Graph graph;
-  Values in;
-  for (const Tensor& point : points) {
-    in.push_back(graph.input("x" + std::to_string(in.size()), point.shape(), point.type()));
-  }
-  const Value loss = sum(curved(build(graph, in))), seed = graph.constant(1);
-  ad::Options options;
-  options.hoist = hoist;
-  const auto gradients = ad::gradients(std::span(&loss, 1), std::span(&seed, 1), in, options);
-  for (size_t i = 0; i < in.size(); ++i) graph.output("d" + std::to_string(i), gradients[i]);
-  return interpret(graph, points, true).outputs;
+  return interpret(Differentiated(build, points, hoist).graph, points, true).outputs;
 }
 
 // Checks to first order with and without hoisting, and that both say the same.
@@ -92,25 +101,6 @@ void expect_loop_gradients(const Build& build, std::span<const Tensor> points) {
     for (int64_t k = 0; k < a[i].elements(); ++k) EXPECT_NEAR(a[i].at(k), b[i].at(k), 1e-12);
   }
 }
-
-// The scans of the gradient graph of `build` with respect to everything.
-struct Loops {
-  Graph graph;
-  std::vector<const ScanAttr*> scans;
-  explicit Loops(const Build& build, std::span<const Tensor> points, bool hoist = true) {
-    Values in;
-    for (const Tensor& point : points) {
-      in.push_back(graph.input("x" + std::to_string(in.size()), point.shape(), point.type()));
-    }
-    const Value loss = sum(curved(build(graph, in))), seed = graph.constant(1);
-    ad::Options options;
-    options.hoist = hoist;
-    ad::gradients(std::span(&loss, 1), std::span(&seed, 1), in, options);
-    for (const Node& node : graph.nodes()) {
-      if (node.op == Op::scan) scans.push_back(&node.as<ScanAttr>());
-    }
-  }
-};
 
 // Products over the rows of a batch: weight gradients.
 int weight_gradients(const Graph& body) {
@@ -192,7 +182,7 @@ TEST(ScanGradient, ZeroSteps) {
 TEST(ScanGradient, WeightGradientsLeaveTheLoop) {
   for (const auto& [build, points] :
        {std::pair{lstm_sequence, lstm_points()}, std::pair{gru_sequence, gru_points()}}) {
-    const Loops loops(build, points);
+    const Differentiated loops(build, points, true);
     ASSERT_EQ(loops.scans.size(), 3);  // forward, forward with residuals, backward
     const ScanAttr &forward = *loops.scans[1], &backward = *loops.scans[2];
     EXPECT_NE(backward.reverse, forward.reverse);
@@ -200,7 +190,7 @@ TEST(ScanGradient, WeightGradientsLeaveTheLoop) {
     EXPECT_EQ(backward.carries, forward.carries) << "no accumulator is left";
     EXPECT_GT(weight_gradients(loops.graph), 0);
 
-    const Loops plain(build, points, false);
+    const Differentiated plain(build, points, false);
     EXPECT_GT(weight_gradients(*plain.scans[2]->body), 0);
     EXPECT_GT(plain.scans[2]->carries, forward.carries);
   }
@@ -225,8 +215,8 @@ TEST(ScanGradient, HoistsThroughLinearFunctionsOfTheWeights) {
   std::vector<Tensor> exact = points;
   for (int64_t i = 0; i < T * B; ++i) exact[5].set(i, 0.21 * static_cast<double>(i % 5) - 0.4);
   expect_loop_gradients(build, exact);
-  // All but the first weights, of which a sum goes straight into the state, need no accumulator.
-  EXPECT_EQ(Loops(build, exact).scans[2]->carries, 1);
+  // The only carry is the cotangent of h: nothing accumulates in the loop.
+  EXPECT_EQ(Differentiated(build, exact, true).scans[2]->carries, 1);
 }
 
 TEST(ScanGradient, AccumulatesWhatCannotLeave) {
@@ -238,7 +228,7 @@ TEST(ScanGradient, AccumulatesWhatCannotLeave) {
   const std::vector<Tensor> points = {around_zero({3}), around_zero({3}, 1),
                                       around_zero({T, 3}, 2)};
   expect_loop_gradients(build, points);
-  EXPECT_EQ(Loops(build, points).scans[2]->carries, 2);
+  EXPECT_EQ(Differentiated(build, points, true).scans[2]->carries, 2);
 }
 
 // Only what is wanted is computed: no cotangent of the sequence, none of a counter.
