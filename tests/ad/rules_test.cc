@@ -24,6 +24,7 @@ std::vector<double> slopes(const Build& build, std::span<const Tensor> points) {
   }
   const auto found = gradients(sum(build(graph, in)), in);
   for (size_t i = 0; i < in.size(); ++i) graph.output("d" + std::to_string(i), found[i]);
+  verify(graph);
   std::vector<double> all;
   for (const Tensor& slope : interpret(graph, points).outputs) {
     for (int64_t k = 0; k < slope.elements(); ++k) all.push_back(slope.at(k));

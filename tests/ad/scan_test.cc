@@ -73,6 +73,7 @@ struct Differentiated {
     options.hoist = hoist;
     const auto found = ad::gradients(std::span(&loss, 1), std::span(&seed, 1), in, options);
     for (size_t i = 0; i < in.size(); ++i) graph.output("d" + std::to_string(i), found[i]);
+    verify(graph);
     for (const Node& node : graph.nodes()) {
       if (node.op == Op::scan) scans.push_back(&node.as<ScanAttr>());
     }
