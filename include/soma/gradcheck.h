@@ -18,8 +18,8 @@ struct GradCheckOptions {
   int order = 2;
   /// Random directions tried for each input and order.
   int directions = 3;
-  /// The first and largest step; it is halved four times. Choose it so small that no kink lies
-  /// within one step of a point.
+  /// The first and largest step; it is halved four times. Where the result disagrees, steps a
+  /// hundred and ten thousand times smaller are tried, so a kink near a point does no harm.
   double step = 1e-2;
   /// Largest relative error that passes.
   double tolerance = 1e-6;
@@ -48,8 +48,9 @@ struct GradCheckResult {
 /// backpropagation gives with central differences whose step goes to zero (Richardson's
 /// extrapolation as in Ridders 1982), all in double precision. Any result shape will do: the
 /// function checked is a random weighted sum of its elements. Order n + 1 checks a random weighted
-/// sum of the gradients of order n. (Random directions to second order: JAX's check_grads;
-/// derivatives as graph: Griewank and Walther, Evaluating Derivatives, 2nd ed. 2008.)
+/// sum of the gradients of order n, unless those are wrong already. (Random directions to second
+/// order: JAX's check_grads; derivatives as graph: Griewank and Walther, Evaluating Derivatives,
+/// 2nd ed. 2008.)
 ///
 /// `points` are the values of the inputs that `build` receives; integers and booleans are passed
 /// through unchecked. Parameters that `build` creates take random values and are checked as well;

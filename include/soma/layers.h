@@ -1,30 +1,61 @@
 // Layers: what a network is described with.
 //
 // A Layer is a description (kind, arguments, name, sources), a plain value without arrays. What a
-// kind of layer computes, which arguments it takes and how it is documented is one LayerKind row in
-// the registry: text form, building, help and documentation all follow from it. A new kind is one
-// function plus one row.
+// kind of layer computes, which arguments it takes and how it is documented is one row of a
+// registry: text form, building, help and documentation all follow from it. A new kind is one
+// function and its row:
+//
+//   Value scaled(LayerBuild& at, double by) { return at.in() * by; }
+//   define_layer("scaled", scaled, "by=1", "The sample times a number.");
+//   Network net{input({4}), dense(8, tanh), Layer("scaled", {0.5}), dense(2)};
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <map>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "soma/graph.h"
+#include "soma/named.h"
 #include "soma/nn.h"
 
 namespace soma {
 
-// ---------------------------------------------------------------- layers
+// ---------------------------------------------------------------- arguments
 
-/// The value of one argument of a layer.
-using LayerArg = std::variant<bool, int64_t, double, std::string, Shape, std::vector<Activation>>;
-using LayerArgs = std::map<std::string, LayerArg, std::less<>>;
+/// One activation function for a whole layer, or one for each of its neurons. As text: "relu" or
+/// "[relu tanh*3]".
+struct Activations {
+  std::vector<Activation> list;
+  bool per_neuron() const { return list.size() > 1; }
+  std::string text() const;
+};
+
+template <>
+struct Reader<int64_t> {
+  static int64_t read(std::string_view text);
+};
+/// "28x28"
+template <>
+struct Reader<Shape> {
+  static Shape read(std::string_view text);
+};
+template <>
+struct Reader<Activations> {
+  static Activations read(std::string_view text);
+  static std::string write(const Activations& activations) { return activations.text(); }
+};
+/// How an array starts: an initializer of soma/nn.h, a number, or "auto".
+struct Start {
+  std::string text;
+};
+template <>
+struct Reader<Start> {
+  static Start read(std::string_view text);
+};
 
 /// Neurons that no training step changes.
 struct Frozen {
@@ -35,36 +66,85 @@ struct Frozen {
   friend bool operator==(const Frozen&, const Frozen&) = default;
 };
 
+// ---------------------------------------------------------------- the registry
+
+class LayerBuild;
+
+/// One kind of layer.
+struct LayerRow : Row {
+  bool has_neurons = false;
+  /// [batch, …] in, [batch, …] out.
+  std::function<Value(LayerBuild&, std::span<const std::string>)> build;
+};
+
+/// Every kind, in the order of the documentation.
+Registry<LayerRow>& layer_kinds();
+/// The registry as a Markdown table.
+std::string layer_documentation();
+
+enum class HasNeurons : bool { no, yes };
+/// Adds a kind. `build` takes a LayerBuild& and then its arguments, which the specification names
+/// and gives defaults: "units in [1,inf) bias=true". Do this before other threads describe
+/// networks.
+template <class... Args>
+void define_layer(std::string name, Value (*build)(LayerBuild&, Args...),
+                  std::string_view specification, std::string description,
+                  HasNeurons has_neurons = HasNeurons::no) {
+  using Binder = detail::Bind<Value, LayerBuild&>;
+  LayerRow row;
+  row.name = std::move(name);
+  row.formula = std::move(description);
+  row.parameters = Binder::parameters(build, specification);
+  row.has_neurons = has_neurons == HasNeurons::yes;
+  row.build = Binder::call(build);
+  layer_kinds().add(std::move(row));
+}
+
+// ---------------------------------------------------------------- layers
+
 /// One layer of a network, as described: `dense(128, relu).named("hidden").from({"input"})`.
 class Layer {
  public:
   /// Usually made by the functions below. Throws ArgumentError for a kind the registry does not
   /// have and for arguments that kind does not take or that are out of range.
-  explicit Layer(std::string kind, LayerArgs args = {}, Where where = Where::here());
+  explicit Layer(std::string_view kind, std::initializer_list<Argument> arguments = {},
+                 Where where = Where::here());
+  /// From its text, "dense(128 relu)", without name and sources.
+  static Layer parse(std::string_view call, Where where = Where::here());
 
   /// The same layer under that name: letters, digits, '_', '-' and '.', not starting with a digit.
+  /// With "" the network gives it one.
   Layer named(std::string name) const;
   /// The same layer fed by those layers (or "input") instead of by the one before it. A layer that
   /// takes one input gets their outputs side by side: links that skip layers.
   Layer from(std::vector<std::string> layers) const;
   /// The same layer with some of its neurons, or all, frozen.
   Layer with_frozen(Frozen frozen) const;
+  /// The same layer, said to be described there.
+  Layer placed(Where where) const;
+  /// The same layer with one argument changed.
+  Layer with(std::string_view parameter, const Argument& argument) const;
 
-  const std::string& kind() const { return kind_; }
+  const LayerRow& row() const { return call_.row(); }
+  const std::string& kind() const { return call_.name(); }
+  std::span<const std::string> arguments() const { return call_.arguments(); }
+  /// The text of one argument; throws ArgumentError when this kind has no such parameter.
+  const std::string& argument(std::string_view parameter) const;
+  bool has_argument(std::string_view parameter) const;
   const std::string& name() const { return name_; }  ///< "" until a network names it.
   const std::vector<std::string>& sources() const { return sources_; }  ///< Empty: the one before.
-  const LayerArgs& args() const { return args_; }
   const Frozen& frozen() const { return frozen_; }
   Where where() const { return where_; }
-  /// The same layer with one argument changed; checked as in the constructor.
-  Layer with(std::string_view argument, LayerArg value) const;
-  /// "128 relu", "activation softmax name=chances": what parse_layers() reads back.
+
+  /// "128 relu", "softmax name=chances": what parse_layers() reads back.
   std::string text() const;
-  friend bool operator==(const Layer& a, const Layer& b);  ///< `where` does not count.
+  /// `where` does not count.
+  friend bool operator==(const Layer& a, const Layer& b) { return a.text() == b.text(); }
 
  private:
-  std::string kind_;
-  LayerArgs args_;
+  Layer(Named<LayerRow> call, Where where) : call_(std::move(call)), where_(where) {}
+
+  Named<LayerRow> call_;
   std::string name_;
   std::vector<std::string> sources_;
   Frozen frozen_;
@@ -82,7 +162,7 @@ Layer reshape_to(Shape sample_shape, Where where = Where::here());
 struct DenseOptions {
   bool bias = true;
   /// How the weights start: an initializer of soma/nn.h; "auto" is he_uniform before activations
-  /// of the relu family, glorot_uniform before others.
+  /// of the relu family, lecun_normal before selu, glorot_uniform before others.
   std::string weights = "auto";
   std::string bias_start = "0";
 };
@@ -102,7 +182,7 @@ Layer add(Where where = Where::here());
 Layer concat(Where where = Where::here());
 
 /// Layers from text, one per comma: "28x28, 128 relu, 10", "64 tanh name=h, 10 from=input+h",
-/// "3 [relu tanh sigmoid]", "dense(units=5, activation=elu(alpha=0.5), bias=no)", "softmax". Throws
+/// "[relu tanh sigmoid]", "dense(units=5 activation=elu(alpha=0.5) bias=false)", "softmax". Throws
 /// ArgumentError that quotes the part it could not read.
 std::vector<Layer> parse_layers(std::string_view text, Where where = Where::here());
 
@@ -120,14 +200,16 @@ struct LayerTaps {
   int64_t links = 0;       ///< Trained connections from the layer's inputs to its neurons.
 };
 
-/// What the function of a layer kind works with: its inputs, its arguments, its place in the graph.
+/// What the function of a layer kind works with: its inputs and its place in the graph.
 class LayerBuild {
  public:
-  LayerBuild(Graph& graph, const Layer& layer, std::vector<Value> sources, bool training,
-             LayerTaps& taps);
+  LayerBuild(Graph& graph, const Layer& layer, std::vector<Value> sources,
+             ActivationContext context, LayerTaps& taps);
 
   Graph& graph() const { return graph_; }
-  bool training() const { return training_; }
+  bool training() const { return context_.training; }
+  /// Random numbers in training: the key, and a stream of this layer's own.
+  const ActivationContext& context() const { return context_; }
   /// The values of the layers it is linked to, each [batch, …].
   const std::vector<Value>& sources() const { return sources_; }
   /// The sources as one value: the only one, or all flattened side by side.
@@ -136,65 +218,21 @@ class LayerBuild {
   Value flat() const;
   int64_t batch() const;
 
-  bool flag(std::string_view argument) const { return get<bool>(argument); }
-  int64_t integer(std::string_view argument) const { return get<int64_t>(argument); }
-  double number(std::string_view argument) const { return get<double>(argument); }
-  const std::string& text(std::string_view argument) const { return get<std::string>(argument); }
-  const Shape& shape(std::string_view argument) const { return get<Shape>(argument); }
-  const std::vector<Activation>& activations(std::string_view argument) const {
-    return get<std::vector<Activation>>(argument);
-  }
-
   /// A trained array of this layer; throws ShapeError when it has an absurd size.
   Value parameter(std::string name, Shape shape, const std::string& init) const;
-  /// x [batch, neurons] through one activation function, or through one per neuron.
-  Value activate(Value x, const std::vector<Activation>& functions) const;
+  /// x through one activation function, or x [batch, neurons] through one per neuron.
+  Value activate(Value x, const Activations& functions) const;
   /// To be filled in by kinds that have neurons.
   LayerTaps& taps() const { return taps_; }
+  /// Throws ShapeError with the layer's name in front and the place of its description behind.
+  [[noreturn]] void fail(std::string_view message) const;
 
  private:
-  const LayerArg& find(std::string_view argument) const;
-  template <class T>
-  const T& get(std::string_view argument) const {
-    return std::get<T>(find(argument));
-  }
-
   Graph& graph_;
   const Layer& layer_;
   std::vector<Value> sources_;
-  bool training_;
+  ActivationContext context_;
   LayerTaps& taps_;
 };
-
-// ---------------------------------------------------------------- the registry
-
-/// One argument of a layer kind.
-struct LayerField {
-  enum class Type : uint8_t { flag, integer, number, text, shape, activations };
-  std::string name;
-  Type type;
-  std::string fallback;     ///< The value, as text, when the argument is left out; "" = required.
-  std::string description;  ///< For the documentation and the help.
-  bool positional = false;  ///< May be given without its name, in the order of the fields.
-};
-
-/// One row of the registry.
-struct LayerKind {
-  std::string name;
-  std::string description;  ///< One sentence.
-  bool has_neurons = false;
-  std::vector<LayerField> fields;
-  std::function<Value(LayerBuild&)> build;  ///< [batch, …] in, [batch, …] out.
-};
-
-/// Every kind, in the order of the documentation.
-std::vector<const LayerKind*> layer_kinds();
-/// Throws ArgumentError, naming the nearest, when there is no such kind.
-const LayerKind& layer_kind(std::string_view name);
-/// Adds a kind of the program's own, to be used as Layer("its name", {…}) and in text; throws
-/// ArgumentError when the name is taken. Do this before other threads describe networks.
-void register_layer(LayerKind kind);
-/// The registry as a Markdown table.
-std::string layer_documentation();
 
 }  // namespace soma

@@ -114,8 +114,11 @@ class Neuron {
   friend class Network;
   Neuron(Network& network, size_t layer, int64_t index)
       : network_(&network), layer_(layer), index_(index) {}
-  Tensor& weight_tensor() const;
-  Tensor& bias_tensor() const;
+  const LayerInfo& row() const;
+  const Tensor& array(std::string_view name) const;
+  float& entry(std::string_view name, int64_t row);
+  void check(float value) const;
+  void check_link(int64_t link) const;
 
   Network* network_;
   size_t layer_;
@@ -154,9 +157,10 @@ class Network {
 
   // ---- as a graph
   /// Appends the network to a graph: input [batch, …sample] to output [batch, …]. Parameters are
-  /// named "hidden1/weights". Layers may act differently in training.
+  /// named "hidden1/weights". Layers may act differently in training; those that are random then
+  /// (rrelu) need `key`, i64[2] {seed, step}.
   Value build(Graph& graph, Value batch_input, bool training = false,
-              std::vector<LayerTaps>* taps = nullptr) const;
+              std::vector<LayerTaps>* taps = nullptr, Value key = {}) const;
   /// The program from data "input" [batch, …] to the result "output".
   Graph inference_graph(int64_t batch) const;
 
@@ -186,7 +190,9 @@ class Network {
   // ---- use
   /// The results for any number of samples [n, …sample]: [n, …output]. Plans are kept for the next
   /// call with as many rows. Throws ShapeError.
-  Tensor predict(const Tensor& inputs, const Device& device = Device::cpu()) const;
+  Tensor predict(const Tensor& inputs, const Device& device) const;
+  /// On a CPU device of the network's own, with every core.
+  Tensor predict(const Tensor& inputs) const;
 
   // ---- the glass box
   /// Throws ArgumentError for a layer without neurons and an index out of range.
@@ -220,8 +226,11 @@ class Network {
   };
 
   void describe();
+  void count(const Graph& graph);
+  void check_links() const;
+  void check_frozen(const Layer& layer, LayerInfo& row) const;
   void allocate();
-  void restructure();
+  void restructure(std::vector<Layer> layers);
   size_t layer_index(std::string_view name) const;
   void set_frozen(std::string_view layer, std::optional<int64_t> neuron, bool frozen);
 

@@ -41,7 +41,7 @@ G pow_rule(R r) {
 
 G reduce_rule(R r) {
   const auto& attr = r.as<ReduceAttr>();
-  const Shape& shape = r.a.shape();
+  const Shape shape = r.a.shape();
   const Dims kept = other_axes(shape.rank(), attr.axes);
   if (attr.kind == Reduction::sum) return G{broadcast(r.g, shape, kept)};
   const Value largest = eq(r.a, broadcast(r.y, shape, kept));

@@ -65,4 +65,17 @@ std::string_view trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(space) - begin + 1);
 }
 
+std::string grouped(int64_t value) {
+  std::string digits = std::to_string(value);
+  const size_t first = digits[0] == '-' ? 1 : 0;
+  for (size_t i = digits.size(); i > first + 3;) digits.insert(i -= 3, ",");
+  return digits;
+}
+
+std::string excerpt(std::string_view text, size_t length) {
+  if (text.size() <= length) return std::string(text);
+  while (length > 0 && (text[length] & 0xC0) == 0x80) --length;  // not inside a UTF-8 character
+  return cat(text.substr(0, length), "…");
+}
+
 }  // namespace soma

@@ -44,4 +44,10 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 /// Without the white space at both ends.
 std::string_view trim(std::string_view text);
 
+/// "101,770": thousands apart.
+std::string grouped(int64_t value);
+
+/// The beginning of a text that may be long, with "…" where it was cut: for messages.
+std::string excerpt(std::string_view text, size_t length = 60);
+
 }  // namespace soma

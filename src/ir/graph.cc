@@ -116,10 +116,13 @@ std::string prefix(const Graph& graph, uint32_t scope, Op op) {
 
 std::string suffix(const Graph& graph, uint32_t scope, Where where) {
   const Where scope_where = graph.scope_at(scope).where;
-  const Where place = scope_where.line ? scope_where : where;
-  if (!place.line) return "";
-  const std::string_view file = place.file;
-  return cat(" (", file.substr(file.find_last_of('/') + 1), ":", place.line, ")");
+  return suffix(scope_where.line ? scope_where : where);
+}
+
+std::string suffix(Where where) {
+  if (!where.line) return "";
+  const std::string_view file = where.file;
+  return cat(" (", file.substr(file.find_last_of('/') + 1), ":", where.line, ")");
 }
 
 // ---- building

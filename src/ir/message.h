@@ -9,5 +9,7 @@ namespace soma {
 
 std::string prefix(const Graph& graph, uint32_t scope, Op op);
 std::string suffix(const Graph& graph, uint32_t scope, Where where);
+/// " (network.cc:41)", or "" for no place.
+std::string suffix(Where where);
 
 }  // namespace soma

@@ -1,0 +1,32 @@
+// Looking at networks and graphs: summaries and drawings.
+//
+// Drawings are returned as text: SVG files that need nothing else and follow the reader's light or
+// dark theme, or the DOT language of Graphviz.
+#pragma once
+
+#include <string>
+
+#include "soma/graph.h"
+#include "soma/network.h"
+
+namespace soma {
+
+enum class SummaryFormat { text, json };
+/// Layers, neurons, links, parameters, shapes, floating-point operations and memory. The JSON has
+/// the fields of NetworkInfo under the same names.
+std::string summary(const Network& network, SummaryFormat format = SummaryFormat::text);
+
+enum class DrawFormat { svg, dot };
+struct DrawOptions {
+  DrawFormat format = DrawFormat::svg;
+  /// Layers with more neurons show the first and the last and an ellipsis in between.
+  int max_neurons = 12;
+};
+/// The layers with their neurons and links. Links are shaded by weight: the stronger the darker,
+/// positive and negative ones in different colours.
+std::string draw_network(const Network& network, const DrawOptions& options = {});
+
+/// Every node of a computational graph, coloured by the layer it belongs to.
+std::string draw_graph(const Graph& graph, DrawFormat format = DrawFormat::svg);
+
+}  // namespace soma

@@ -1,0 +1,190 @@
+// Layer: a checked description. Its arguments from and to text, and the registry's documentation.
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "soma/error.h"
+#include "soma/layers.h"
+#include "src/base/text.h"
+#include "src/ir/message.h"
+
+namespace soma {
+
+namespace {
+
+constexpr int64_t max_repeats = 1 << 20;
+
+std::optional<int64_t> whole_number(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+bool is_name(std::string_view name) {
+  const auto ok = [](unsigned char c) {
+    return std::isalnum(c) || c == '_' || c == '-' || c == '.';
+  };
+  return !name.empty() && !std::isdigit(static_cast<unsigned char>(name[0])) &&
+         std::ranges::all_of(name, ok);
+}
+
+/// Runs `make`, and adds the place of the description to what it throws.
+template <class F>
+auto at_place(Where where, F&& make) {
+  try {
+    return make();
+  } catch (const ArgumentError& error) {
+    throw ArgumentError(cat(error.what(), suffix(where)));
+  }
+}
+
+}  // namespace
+
+// ---- arguments
+
+int64_t Reader<int64_t>::read(std::string_view text) {
+  if (const auto value = whole_number(text)) return *value;
+  throw ArgumentError(cat("expected a whole number, found \"", text, "\""));
+}
+
+Shape Reader<Shape>::read(std::string_view text) {
+  Shape shape;
+  for (const std::string_view part : split(text, 'x')) {
+    const auto extent = whole_number(trim(part));
+    if (!extent || *extent < 1) {
+      throw ArgumentError(cat("expected a shape like 28x28, found \"", text, "\""));
+    }
+    if (shape.size() == Shape::max_size) {
+      throw ArgumentError(
+          cat("a shape has at most ", Shape::max_size, " axes, found \"", text, "\""));
+    }
+    shape.push_back(*extent);
+  }
+  return shape;
+}
+
+Activations Reader<Activations>::read(std::string_view text) {
+  if (text.empty() || text.front() != '[') return {{activation_named(text)}};
+  if (text.back() != ']') throw ArgumentError(cat("\"", text, "\": ']' is missing"));
+  Activations result;
+  for (const std::string_view part : detail::split_outside(text.substr(1, text.size() - 2), ' ')) {
+    const std::string_view item = trim(part);
+    if (item.empty()) continue;
+    const size_t star = item.find_last_of('*');
+    const auto count = star == item.npos ? 1 : whole_number(item.substr(star + 1));
+    if (!count || *count < 1 || *count > max_repeats) {
+      throw ArgumentError(
+          cat("\"", item, "\": after '*' comes how many neurons have the function"));
+    }
+    result.list.insert(result.list.end(), static_cast<size_t>(*count),
+                       activation_named(item.substr(0, star)));
+  }
+  if (result.list.empty()) throw ArgumentError("the list of activation functions is empty");
+  return result;
+}
+
+Start Reader<Start>::read(std::string_view text) {
+  if (text != "auto") check_initializer(text);
+  return {std::string(text)};
+}
+
+std::string Activations::text() const {
+  if (!per_neuron()) return list[0].text();
+  std::vector<std::string> items;
+  for (size_t i = 0; i < list.size();) {
+    size_t end = i;
+    while (end < list.size() && list[end] == list[i]) ++end;
+    items.push_back(end - i > 1 ? cat(list[i].text(), "*", end - i) : list[i].text());
+    i = end;
+  }
+  return cat("[", join(items, " "), "]");
+}
+
+bool Frozen::contains(int64_t neuron) const {
+  return all || std::ranges::binary_search(neurons, neuron);
+}
+
+// ---- Layer
+
+Layer::Layer(std::string_view kind, std::initializer_list<Argument> arguments, Where where)
+    : Layer(at_place(where, [&] { return Named(layer_kinds(), kind, arguments); }), where) {}
+
+Layer Layer::parse(std::string_view call, Where where) {
+  return Layer(at_place(where, [&] { return Named(layer_kinds(), call); }), where);
+}
+
+Layer Layer::named(std::string name) const {
+  if (!name.empty() && (!is_name(name) || name == "input")) {
+    throw ArgumentError(cat("\"", name, "\" is no name for a layer: use letters, digits, '_', '-' ",
+                            "and '.', a digit not in front; \"input\" is the data",
+                            suffix(where_)));
+  }
+  Layer result = *this;
+  result.name_ = std::move(name);
+  return result;
+}
+
+Layer Layer::from(std::vector<std::string> layers) const {
+  Layer result = *this;
+  result.sources_ = std::move(layers);
+  return result;
+}
+
+Layer Layer::with_frozen(Frozen frozen) const {
+  Layer result = *this;
+  result.frozen_ = std::move(frozen);
+  return result;
+}
+
+Layer Layer::placed(Where where) const {
+  Layer result = *this;
+  result.where_ = where;
+  return result;
+}
+
+Layer Layer::with(std::string_view parameter, const Argument& argument) const {
+  std::vector<std::string> items;
+  for (size_t i = 0; i < arguments().size(); ++i) {
+    const std::string& name = row().parameters[i].name;
+    items.push_back(cat(name, "=", name == parameter ? argument.text() : arguments()[i]));
+  }
+  Layer result = parse(cat(kind(), "(", join(items, " "), ")"), where_);
+  result.name_ = name_;
+  result.sources_ = sources_;
+  result.frozen_ = frozen_;
+  return result;
+}
+
+bool Layer::has_argument(std::string_view parameter) const {
+  return std::ranges::find(row().parameters, parameter, &Parameter::name) != row().parameters.end();
+}
+
+const std::string& Layer::argument(std::string_view parameter) const {
+  const auto found = std::ranges::find(row().parameters, parameter, &Parameter::name);
+  if (found == row().parameters.end()) {
+    throw ArgumentError(
+        cat("a layer of kind \"", kind(), "\" has no parameter \"", parameter, "\""));
+  }
+  return arguments()[static_cast<size_t>(found - row().parameters.begin())];
+}
+
+// ---- documentation
+
+std::string layer_documentation() {
+  std::string text = "| layer | what it does | parameters |\n|---|---|---|\n";
+  for (const LayerRow& row : layer_kinds()) {
+    std::vector<std::string> parameters;
+    for (const Parameter& parameter : row.parameters) {
+      parameters.push_back(parameter.initial.empty()
+                               ? cat("`", parameter.name, "` (required)")
+                               : cat("`", parameter.name, "=", parameter.initial, "`"));
+    }
+    text += cat("| `", row.name, "` | ", row.formula, " | ", join(parameters, ", "), " |\n");
+  }
+  return text;
+}
+
+}  // namespace soma

@@ -1,0 +1,146 @@
+// Layers as text and back. Layers are separated by commas or new lines; a layer is `kind argument…`
+// or `kind(argument…)`, followed by name=, from= and frozen=. A number (or a list of activations)
+// in front is a dense layer, a shape in the first place the input, an activation a step of its own.
+#include <algorithm>
+#include <charconv>
+
+#include "soma/error.h"
+#include "soma/layers.h"
+#include "src/base/text.h"
+
+namespace soma {
+
+namespace {
+
+constexpr size_t max_layers = 10'000;
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// The parts of `text` between separators outside brackets, trimmed, without the empty ones.
+std::vector<std::string_view> parts_of(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (const std::string_view part : detail::split_outside(text, separator)) {
+    if (!trim(part).empty()) parts.push_back(trim(part));
+  }
+  return parts;
+}
+
+bool is_kind(std::string_view name) {
+  return std::ranges::any_of(layer_kinds(), [&](const LayerRow& row) { return row.name == name; });
+}
+
+Frozen parse_frozen(std::string_view text) {
+  if (text == "all") return {true, {}};
+  Frozen frozen;
+  for (const std::string_view item : split(text, '+')) {
+    const int64_t neuron = Reader<int64_t>::read(item);
+    if (neuron < 0) throw ArgumentError(cat("there is no neuron ", neuron));
+    frozen.neurons.push_back(neuron);
+  }
+  std::ranges::sort(frozen.neurons);
+  const auto doubled = std::ranges::unique(frozen.neurons);
+  frozen.neurons.erase(doubled.begin(), doubled.end());
+  return frozen;
+}
+
+/// "128 relu bias=false" → "dense(128 relu bias=false)"; what the registry reads.
+std::string as_call(std::vector<std::string_view> words, bool first) {
+  const std::string_view head = words[0];
+  if (is_kind(head)) {
+    words.erase(words.begin());
+    return cat(head, "(", join(words, " "), ")");
+  }
+  const size_t open = head.find('(');
+  if (open != head.npos && is_kind(head.substr(0, open))) {
+    words.erase(words.begin());
+    return cat(head.substr(0, head.size() - 1), words.empty() ? "" : " ", join(words, " "), ")");
+  }
+  if (first && is_digit(head[0]) && head.find('x') != head.npos) {
+    return cat("input(", join(words, " "), ")");
+  }
+  if (is_digit(head[0]) || head[0] == '-') return cat("dense(", join(words, " "), ")");
+  if (head[0] == '[') {
+    return cat("dense(", Reader<Activations>::read(head).list.size(), " ", join(words, " "), ")");
+  }
+  return cat("activation(", join(words, " "), ")");
+}
+
+Layer parse_layer(std::string_view text, bool first, Where where) {
+  std::string name;
+  std::vector<std::string> sources;
+  Frozen frozen;
+  std::vector<std::string_view> words;
+  for (const std::string_view word : parts_of(text, ' ')) {
+    if (word.starts_with("name=")) {
+      name = word.substr(5);
+    } else if (word.starts_with("from=")) {
+      for (const std::string_view source : split(word.substr(5), '+')) sources.emplace_back(source);
+    } else if (word.starts_with("frozen=")) {
+      frozen = parse_frozen(word.substr(7));
+    } else {
+      words.push_back(word);
+    }
+  }
+  if (words.empty()) throw ArgumentError("does not say what kind of layer it is");
+  Layer layer = Layer::parse(as_call(words, first), {});
+  if (!name.empty()) layer = layer.named(std::move(name));
+  return layer.from(std::move(sources)).with_frozen(std::move(frozen)).placed(where);
+}
+
+/// What an unknown first word was probably meant to be.
+std::string suggestion(std::string_view item) {
+  const std::string_view word = item.substr(0, item.find_first_of(" ([=\t"));
+  std::vector<std::string> words;
+  for (const LayerRow& row : layer_kinds()) words.push_back(row.name);
+  for (const auto& row : activations()) words.push_back(row.name);
+  return std::ranges::find(words, word) == words.end() ? did_you_mean(word, words) : "";
+}
+
+}  // namespace
+
+std::string Layer::text() const {
+  std::vector<std::string> words;
+  // Dense layers and activations are known by their arguments alone.
+  if (kind() != "dense" && kind() != "activation") words.push_back(kind());
+  bool in_order = true;  // positional arguments can be left out only from the end
+  for (size_t i = 0; i < arguments().size(); ++i) {
+    const Parameter& parameter = row().parameters[i];
+    if (arguments()[i] == parameter.initial) {
+      in_order = false;
+    } else {
+      words.push_back(in_order ? arguments()[i] : cat(parameter.name, "=", arguments()[i]));
+    }
+  }
+  if (!name_.empty()) words.push_back(cat("name=", name_));
+  if (!sources_.empty()) words.push_back(cat("from=", join(sources_, "+")));
+  if (frozen_.any()) {
+    words.push_back(cat("frozen=", frozen_.all ? "all" : join(frozen_.neurons, "+")));
+  }
+  return join(words, " ");
+}
+
+std::vector<Layer> parse_layers(std::string_view text, Where where) {
+  std::string line(text);
+  std::ranges::replace(line, '\n', ',');
+  std::ranges::replace(line, '\t', ' ');
+  const auto items = parts_of(line, ',');
+  if (items.empty()) {
+    throw ArgumentError("the text of the network is empty; write, for example, \"128 relu, 10\"");
+  }
+  if (items.size() > max_layers) {
+    throw ArgumentError(cat("the text of the network has ", items.size(), " layers; at most ",
+                            max_layers, " are read"));
+  }
+  std::vector<Layer> layers;
+  for (const std::string_view item : items) {
+    try {
+      layers.push_back(parse_layer(item, layers.empty(), where));
+    } catch (const ArgumentError& error) {
+      throw ArgumentError(cat("layer ", layers.size() + 1, " of the text, \"", excerpt(item),
+                              "\": ", error.what(), suggestion(item)));
+    }
+  }
+  return layers;
+}
+
+}  // namespace soma

@@ -1,0 +1,171 @@
+// Network: its arrays, their start values, links added later, and frozen neurons.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "soma/error.h"
+#include "soma/network.h"
+#include "src/base/text.h"
+#include "src/ir/message.h"
+#include "src/nn/structure.h"
+
+namespace soma {
+
+namespace {
+
+/// "hidden1:3" → {"hidden1", 3}; "hidden1" → {"hidden1", none}.
+std::pair<std::string_view, std::optional<int64_t>> parse_end(std::string_view text) {
+  const size_t colon = text.find(':');
+  if (colon == text.npos) return {text, std::nullopt};
+  return {text.substr(0, colon), Reader<int64_t>::read(text.substr(colon + 1))};
+}
+
+/// Says so before the system kills a program that asked for more memory than there is.
+void check_memory(int64_t bytes, Where where) {
+  const int64_t memory = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
+  if (memory > 0 && bytes > memory) {
+    throw ArgumentError(cat("the network's parameters need ", bytes >> 20,
+                            " MiB, but this machine has ", memory >> 20,
+                            " MiB of memory; use fewer neurons", suffix(where)));
+  }
+}
+
+/// The rows of `old` [k, n] in front of `fresh` [k + more, n], and zeros behind.
+Tensor with_new_rows(const Tensor& old, const Shape& shape) {
+  Tensor result(shape, old.type());
+  std::memcpy(result.raw(), old.raw(), std::min(old.bytes(), result.bytes()));
+  return result;
+}
+
+}  // namespace
+
+// ---- arrays
+
+Tensors& Network::tensors() {
+  fresh_ = false;
+  return tensors_;
+}
+
+void Network::allocate() {
+  check_memory(info_.parameter_bytes, where_);
+  tensors_ = soma::initialize(inference_graph(1), 0);
+}
+
+void Network::initialize(uint64_t seed) {
+  for (auto& [name, tensor] : soma::initialize(inference_graph(1), seed)) {
+    Tensor& mine = tensors_.at(name);
+    std::memcpy(mine.raw(), tensor.raw(), mine.bytes());
+  }
+  fresh_ = false;
+}
+
+/// Takes the changed layers, keeps what arrays still fit, and gives new ones their start values.
+void Network::restructure(std::vector<Layer> layers) {
+  Network changed = *this;
+  changed.layers_ = std::move(layers);
+  changed.describe();
+  Tensors arrays = soma::initialize(changed.inference_graph(1), 0);
+  for (auto& [name, tensor] : arrays) {
+    const auto old = tensors_.find(name);
+    if (old == tensors_.end()) continue;
+    const bool same = old->second.shape() == tensor.shape();
+    tensor = same ? old->second : with_new_rows(old->second, tensor.shape());
+  }
+  layers_ = std::move(changed.layers_);
+  info_ = std::move(changed.info_);
+  tensors_ = std::move(arrays);
+  plans_ = {};
+  ++version_;
+}
+
+// ---- links
+
+void refuse_inner_link(std::string_view layer, Where where) {
+  throw GraphError(cat("layer \"", layer, "\": neurons of one layer are not linked to each other: ",
+                       "they work side by side on the same inputs; put the second neuron into a ",
+                       "later layer", suffix(where)));
+}
+
+void Network::connect(std::string_view from, std::string_view to, Where where) {
+  const auto [source, source_neuron] = parse_end(from);
+  const auto [target, target_neuron] = parse_end(to);
+  const size_t end = layer_index(target);
+  const LayerInfo& row = info_.layers[end];
+  if (source == target) refuse_inner_link(target, where);
+  if (source != "input" && layer_index(source) > end) {
+    throw GraphError(cat("layer \"", target, "\": cannot be linked to the later layer \"", source,
+                         "\": links of a feed-forward network run from earlier to later layers",
+                         suffix(where)));
+  }
+  if (source_neuron || target_neuron) {
+    throw GraphError(cat("\"", from, "\" to \"", to, "\": whole layers are linked; connect(\"",
+                         source, "\", \"", target, "\"), then set the weights of the links that ",
+                         "are not wanted to 0 and freeze their neuron", suffix(where)));
+  }
+  if (std::ranges::find(row.sources, source) != row.sources.end()) {
+    throw GraphError(
+        cat("layer \"", target, "\": is linked to \"", source, "\" already", suffix(where)));
+  }
+  if (!row.has_neurons) {
+    throw GraphError(cat("layer \"", target, "\": has no neurons, so no links can end there; ",
+                         "describe its sources with from()", suffix(where)));
+  }
+  std::vector<std::string> sources = row.sources;
+  sources.emplace_back(source);
+  std::vector<Layer> layers = layers_;
+  layers[end] = layers[end].from(std::move(sources));
+  restructure(std::move(layers));
+}
+
+// ---- freezing
+
+void Network::set_frozen(std::string_view layer, std::optional<int64_t> neuron, bool frozen) {
+  const size_t at = layer_index(layer);
+  const int64_t neurons = info_.layers[at].neurons;
+  if (neuron && (*neuron < 0 || *neuron >= neurons)) {
+    throw ArgumentError(cat("layer \"", layer, "\": there is no neuron ", *neuron,
+                            "; its neurons are 0 to ", neurons - 1, suffix(layers_[at].where())));
+  }
+  Frozen result{!neuron && frozen, {}};
+  for (int64_t i = 0; neuron && i < neurons; ++i) {
+    const bool now = i == *neuron ? frozen : layers_[at].frozen().contains(i);
+    if (now) result.neurons.push_back(i);
+  }
+  layers_[at] = layers_[at].with_frozen(std::move(result));
+  info_.layers[at].text = layers_[at].text();
+  check_frozen(layers_[at], info_.layers[at]);
+}
+
+void Network::freeze(std::string_view layer) { set_frozen(layer, {}, true); }
+void Network::freeze(std::string_view layer, int64_t neuron) { set_frozen(layer, neuron, true); }
+void Network::unfreeze(std::string_view layer) { set_frozen(layer, {}, false); }
+void Network::unfreeze(std::string_view layer, int64_t neuron) { set_frozen(layer, neuron, false); }
+
+Tensors Network::masks() const {
+  Tensors masks;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Frozen& frozen = layers_[i].frozen();
+    if (!frozen.any()) continue;
+    for (const std::string& name : info_.layers[i].tensors) {
+      const Tensor& tensor = tensors_.at(name);
+      Tensor mask(tensor.shape());
+      // The last axis of a layer's arrays is its neurons; others are shared, and trained on while
+      // a neuron of the layer is.
+      const Shape& shape = tensor.shape();
+      const int64_t neurons = info_.layers[i].neurons;
+      const bool per_neuron = !shape.empty() && shape.back() == neurons;
+      const auto values = mask.data<float>();
+      for (size_t k = 0; k < values.size(); ++k) {
+        const bool stays = per_neuron ? frozen.contains(static_cast<int64_t>(k) % neurons)
+                                      : info_.layers[i].frozen == neurons;
+        values[k] = stays ? 0.0f : 1.0f;
+      }
+      masks.emplace(name, std::move(mask));
+    }
+  }
+  return masks;
+}
+
+}  // namespace soma
