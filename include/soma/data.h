@@ -14,8 +14,9 @@
 
 namespace soma {
 
-/// Examples, one per row. The number a network sees is `element * input_scale + input_shift`: images
-/// stay bytes in memory (a quarter of the size) and become fractions when a batch is gathered.
+/// Examples, one per row. The number a network sees is `element * input_scale + input_shift`:
+/// images stay bytes in memory (a quarter of the size) and become fractions when a batch is
+/// gathered.
 struct Dataset {
   std::string name;
   Tensor inputs{Shape{0}};   ///< [n, …], any element type
@@ -58,8 +59,8 @@ struct Dataset {
                     Tensor& batch_targets) const;
 };
 
-/// A training set and the test set that belongs to it. The test set is empty (size() == 0) where the
-/// source defines none: split() makes one.
+/// A training set and the test set that belongs to it. The test set is empty (size() == 0) where
+/// the source defines none: split() makes one.
 struct TrainTest {
   Dataset train;
   Dataset test;
@@ -75,8 +76,9 @@ Dataset in_memory(Tensor inputs, Tensor targets, std::vector<std::string> class_
 /// The numbers 0 … n-1 in a random order that depends on seed and round alone.
 std::vector<int64_t> permutation(int64_t n, uint64_t seed, uint64_t round = 0);
 
-/// What to subtract from and divide each feature by: mean 0 and deviation 1 afterwards. Take it from
-/// the training rows only and apply the same to all others; a model stores it with its weights.
+/// What to subtract from and divide each feature by: mean 0 and deviation 1 afterwards. Take it
+/// from the training rows only and apply the same to all others; a model stores it with its
+/// weights.
 struct Standardization {
   std::vector<float> mean;       ///< one per feature
   std::vector<float> deviation;  ///< one per feature; 1 for a feature that never changes
@@ -106,32 +108,34 @@ enum class CsvTarget {
   none  ///< the table has no target column: every column is an input
 };
 struct CsvOptions {
-  std::string target;  ///< a column's name or its number from 0; "" is the last column
+  std::string target = {};  ///< a column's name or its number from 0; "" is the last column
   CsvTarget target_kind = CsvTarget::automatic;
   CsvHeader header = CsvHeader::automatic;
   char delimiter = 0;  ///< 0: comma, semicolon or tab, whichever the first line has most of
   /// Integers count as classes up to this many kinds, if each occurs twice on average.
   int max_integer_classes = 20;
-  std::vector<std::string> drop;         ///< columns to leave out, by name or number
-  std::vector<std::string> class_names;  ///< when given, labels follow it and others are refused
+  std::vector<std::string> drop = {};  ///< columns to leave out, by name or number
+  /// When given, labels follow it and other classes are refused.
+  std::vector<std::string> class_names = {};
   uint64_t max_bytes = default_max_bytes;
 };
-/// A table of numbers from a CSV file (RFC 4180), compressed with gzip or not: inputs f32 [n, columns].
-/// Classes get labels in sorted order, text by letters and integers by value. Throws FileError naming
-/// file, line and column for anything missing, ragged or not a number, and ArgumentError for columns
-/// that do not exist.
+/// A table of numbers from a CSV file (RFC 4180), compressed with gzip or not: inputs f32 [n,
+/// columns]. Classes get labels in sorted order, text by letters and integers by value. Throws
+/// FileError naming file, line and column for anything missing, ragged or not a number, and
+/// ArgumentError for columns that do not exist.
 Dataset load_csv(const std::string& path, const CsvOptions& options = {});
 
-/// 60,000 training and 10,000 test images of clothes, 28 x 28 grey values in ten classes (Xiao, Rasul
-/// and Vollgraf, 2017). Looks in `folder` if given, else in $SOMA_DATA and where Debian's package
-/// dataset-fashion-mnist puts it.
+/// 60,000 training and 10,000 test images of clothes, 28 x 28 grey values in ten classes (Xiao,
+/// Rasul and Vollgraf, 2017). Looks in `folder` if given, else in $SOMA_DATA and where Debian's
+/// package dataset-fashion-mnist puts it.
 TrainTest fashion_mnist(const std::string& folder = "");
 
-/// 150 flowers, four lengths in cm, three species (Fisher, 1936), as printed in the article. Part of
-/// the library: needs no file.
+/// 150 flowers, four lengths in cm, three species (Fisher, 1936), as printed in the article. Part
+/// of the library: needs no file.
 Dataset iris();
 
-/// The four rows of the exclusive or: inputs [4, 2], targets f32 [4, 1]. No net of one layer learns it.
+/// The four rows of the exclusive or: inputs [4, 2], targets f32 [4, 1]. No net of one layer learns
+/// it.
 Dataset xor_gate();
 
 /// `n` points on two spirals that wind around each other 1.5 times; inputs [n, 2], two classes.

@@ -1,4 +1,5 @@
-// Products of extents that came from a file: they may be absurd, so they are multiplied with a check.
+// Products of extents that came from a file: they may be absurd, so they are multiplied with a
+// check.
 #pragma once
 
 #include <cstdint>

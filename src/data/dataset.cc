@@ -1,4 +1,5 @@
-// Rows of data sets: cutting, shuffling, and gathering into a batch (which runs every training step).
+// Rows of data sets: cutting, shuffling, and gathering into a batch (which runs every training
+// step).
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -37,7 +38,7 @@ struct Affine {
 };
 
 template <class From, class To>
-void convert(const From* from, int64_t count, To* to, Affine affine) {
+void convert(const From* __restrict from, int64_t count, To* __restrict to, Affine affine) {
   if (affine.scale == 1 && affine.shift == 0) {
     for (int64_t i = 0; i < count; ++i) to[i] = static_cast<To>(from[i]);
     return;
@@ -53,6 +54,11 @@ template <class To>
 void gather(const Dataset& dataset, const Tensor& tensor, std::span<const int64_t> rows,
             std::span<To> out, Affine affine) {
   const int64_t stride = dataset.size() == 0 ? 0 : tensor.elements() / dataset.size();
+  const bool whole = is_integer(tensor.type()) && affine.scale == 1 && affine.shift == 0;
+  if (std::is_integral_v<To> && !whole) {
+    throw TypeError(cat("data set \"", dataset.name, "\": ", tensor.type(),
+                        " numbers that may have fractions cannot be gathered as i32; use f32"));
+  }
   if (out.size() < rows.size() * static_cast<size_t>(stride)) {
     throw ArgumentError(cat("data set \"", dataset.name, "\": a batch of ", rows.size(),
                             " rows of ", stride, " numbers does not fit a buffer of ", out.size()));
@@ -83,7 +89,8 @@ void as_batch(Tensor& batch, F&& f) {
 
 Tensor take(const Dataset& dataset, const Tensor& tensor, std::span<const int64_t> indices) {
   Tensor result(with_rows(static_cast<int64_t>(indices.size()), row_shape(tensor)), tensor.type());
-  const size_t stride = dataset.size() == 0 ? 0 : tensor.bytes() / static_cast<size_t>(dataset.size());
+  const size_t stride =
+      dataset.size() == 0 ? 0 : tensor.bytes() / static_cast<size_t>(dataset.size());
   std::byte* to = result.raw();
   for (const int64_t row : indices) {
     check_row(dataset, row);
@@ -106,8 +113,13 @@ int64_t Dataset::classes() const {
 }
 
 Dataset Dataset::rows(std::span<const int64_t> indices) const {
-  return {name, take(*this, inputs, indices), take(*this, targets, indices), class_names,
-          feature_names, input_scale, input_shift};
+  return {name,
+          take(*this, inputs, indices),
+          take(*this, targets, indices),
+          class_names,
+          feature_names,
+          input_scale,
+          input_shift};
 }
 
 Dataset Dataset::subset(int64_t begin, int64_t end) const {

@@ -9,8 +9,8 @@ namespace soma::data {
 
 Standardization measure_standardization(const Dataset& dataset) {
   if (dataset.size() == 0) {
-    throw ArgumentError(cat("data set \"", dataset.name,
-                            "\" is empty; standardizing needs at least one row"));
+    throw ArgumentError(
+        cat("data set \"", dataset.name, "\" is empty; standardizing needs at least one row"));
   }
   const auto features = static_cast<size_t>(dataset.features());
   const auto rows = static_cast<double>(dataset.size());
