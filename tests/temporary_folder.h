@@ -25,6 +25,7 @@ class TemporaryFolder {
   std::string operator/(std::string_view name) const { return (path_ / name).string(); }
   /// Writes a file and gives its path.
   std::string write(std::string_view name, std::string_view content) const {
+    std::filesystem::remove(path_ / name);  // truncating makes some file systems wait for the disk
     std::ofstream(path_ / name, std::ios::binary) << content;
     return *this / name;
   }
