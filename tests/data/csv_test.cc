@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "soma/data.h"
+#include "tests/damage.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
 
@@ -83,6 +84,12 @@ TEST(Csv, ChoosesColumns) {
 
 TEST(Csv, TakesTinyNumbersForZero) {
   EXPECT_EQ(read("1e-400,1\n-1e-400,2.5\n").inputs, Tensor({2, 1}));
+}
+
+TEST(Csv, SurvivesRandomDamage) {
+  const std::string good = "a,\"b \"\"\",c,d\r\n1,2,-3e5,\"x,y\"\r\n4,5,6.5,z\r\n\r\n";
+  const auto load = [](const std::string& path) { data::load_csv(path); };
+  EXPECT_GT(refused_after_damage(good, 3000, load), 1000);
 }
 
 TEST(Csv, NamesTheLineAndColumnOfEveryFault) {

@@ -2,6 +2,7 @@
 #include <zlib.h>
 
 #include "soma/data.h"
+#include "tests/damage.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
 
@@ -54,6 +55,13 @@ TEST(Idx, KnowsGzipByItsBytes) {
   EXPECT_EQ(data::load_idx(folder.write("members", gzip(six.substr(0, 5)) + gzip(six.substr(5)))),
             expected);
   EXPECT_EQ(data::load_idx(folder / "packed", 100), expected);
+}
+
+TEST(Idx, SurvivesRandomDamage) {
+  for (const std::string& good : {six, gzip(six)}) {
+    const auto read = [](const std::string& path) { data::load_idx(path, 1 << 20); };
+    EXPECT_GT(refused_after_damage(good, 1500, read), 500);
+  }
 }
 
 TEST(Idx, RefusesMalformedFiles) {

@@ -2,6 +2,7 @@
 
 #include "soma/io.h"
 #include "src/base/file.h"
+#include "tests/damage.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
 
@@ -58,6 +59,11 @@ TEST(Npy, ReadsOtherOrdersVersionsAndTypes) {
   EXPECT_EQ(read(file_of(dictionary("<u4", "(1,)"), "\xff\xff\xff\xff")),
             Tensor::of<int64_t>({1}, {4294967295}));
   EXPECT_EQ(read(file_of(dictionary("|i1", "(1,)"), "\xff")), Tensor::of<int32_t>({1}, {-1}));
+}
+
+TEST(Npy, SurvivesRandomDamage) {
+  const std::string good = file_of(dictionary("<f4", "(2, 2)", "True"), std::string(16, 'x'));
+  EXPECT_GT(refused_after_damage(good, 1500, read_npy), 1000);
 }
 
 TEST(Npy, RefusesMalformedFiles) {
