@@ -1,0 +1,162 @@
+// Data sets: what a network learns from. Readers for IDX and CSV files, data sets that come with
+// Soma, and the copying of rows into a batch.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "soma/tensor.h"
+
+namespace soma {
+
+/// Examples, one per row. The number a network sees is `element * input_scale + input_shift`:
+/// images stay bytes in memory (a quarter of the size) and become fractions when a batch is
+/// gathered.
+struct Dataset {
+  std::string name;
+  Tensor inputs{Shape{0}};   ///< [n, …], any element type
+  Tensor targets{Shape{0}};  ///< classes: i32 [n] (or [n, …] per step); numbers: f32 [n, k]
+  std::vector<std::string> class_names;    ///< by label; may be empty
+  std::vector<std::string> feature_names;  ///< by column of a table; may be empty
+  double input_scale = 1;
+  double input_shift = 0;
+
+  /// The number of rows.
+  int64_t size() const { return inputs.shape().empty() ? 0 : inputs.shape()[0]; }
+  /// The shape of one row: [28, 28] for images, [4] for a table of four columns.
+  Shape input_shape() const;
+  Shape target_shape() const;
+  /// Numbers in one input row.
+  int64_t features() const { return input_shape().elements(); }
+  bool is_classification() const { return targets.type() == i32; }
+  /// The number of classes: that of the names, else the largest label + 1; 0 for regression.
+  int64_t classes() const;
+
+  /// The rows from `begin` up to, not including, `end`.
+  Dataset subset(int64_t begin, int64_t end) const;
+  /// Those rows, in that order; a row may occur more than once.
+  Dataset rows(std::span<const int64_t> indices) const;
+  /// Shuffles, then cuts: the first part holds `fraction` of the rows (rounded), the second the
+  /// rest. The same seed gives the same parts on every machine.
+  std::pair<Dataset, Dataset> split(double fraction, uint64_t seed) const;
+
+  /// Copies rows into the front of preallocated buffers, converted and scaled. Allocates nothing.
+  /// `out` must hold rows.size() rows; throws ArgumentError when it is too small or a row does not
+  /// exist.
+  void gather_inputs(std::span<const int64_t> rows, std::span<float> out) const;
+  void gather_inputs(std::span<const int64_t> rows, std::span<double> out) const;
+  void gather_inputs(std::span<const int64_t> rows, std::span<int32_t> out) const;
+  void gather_targets(std::span<const int64_t> rows, std::span<float> out) const;
+  void gather_targets(std::span<const int64_t> rows, std::span<double> out) const;
+  void gather_targets(std::span<const int64_t> rows, std::span<int32_t> out) const;
+  /// Both at once, into tensors of type f32, f64 or i32.
+  void gather_batch(std::span<const int64_t> rows, Tensor& batch_inputs,
+                    Tensor& batch_targets) const;
+};
+
+/// A training set and the test set that belongs to it. The test set is empty (size() == 0) where
+/// the source defines none: split() makes one.
+struct TrainTest {
+  Dataset train;
+  Dataset test;
+};
+
+namespace data {
+
+/// A data set from arrays. Integer targets [n] are class labels (0, 1, …); floating ones [n] or
+/// [n, k] are numbers. Throws ShapeError, TypeError or ArgumentError when rows differ in number,
+/// a label is negative or unnamed, or a number is not finite.
+Dataset in_memory(Tensor inputs, Tensor targets, std::vector<std::string> class_names = {});
+
+/// The numbers 0 … n-1 in a random order that depends on seed and round alone.
+std::vector<int64_t> permutation(int64_t n, uint64_t seed, uint64_t round = 0);
+
+/// What to subtract from and divide each feature by: mean 0 and deviation 1 afterwards. Take it
+/// from the training rows only and apply the same to all others; a model stores it with its
+/// weights.
+struct Standardization {
+  std::vector<float> mean;       ///< one per feature
+  std::vector<float> deviation;  ///< one per feature; 1 for a feature that never changes
+};
+Standardization measure_standardization(const Dataset& dataset);
+/// Replaces the inputs by f32 ones: (value - mean) / deviation. Scale and shift become 1 and 0.
+void standardize(Dataset& dataset, const Standardization& standardization);
+/// Measures and applies.
+Standardization standardize(Dataset& dataset);
+
+inline constexpr uint64_t default_max_bytes = uint64_t{1} << 30;
+
+/// An array from an IDX file (the format of MNIST: http://yann.lecun.com/exdb/mnist/), compressed
+/// with gzip or not. Bytes stay u8; i8, i16 and i32 become i32. `max_bytes` bounds the uncompressed
+/// size. Throws FileError for anything malformed.
+Tensor load_idx(const std::string& path, uint64_t max_bytes = default_max_bytes);
+
+enum class CsvHeader {
+  automatic,  ///< the first line is a header when none of its cells is a number
+  present,
+  absent
+};
+enum class CsvTarget {
+  automatic,  ///< classes when the first value is text, or when all are integers of few kinds
+  classes,
+  numbers,
+  none  ///< the table has no target column: every column is an input
+};
+struct CsvOptions {
+  std::string target = {};  ///< a column's name or its number from 0; "" is the last column
+  CsvTarget target_kind = CsvTarget::automatic;
+  CsvHeader header = CsvHeader::automatic;
+  char delimiter = 0;  ///< 0: comma, semicolon or tab, whichever the first line has most of
+  /// Integers count as classes up to this many kinds, if each occurs twice on average.
+  int max_integer_classes = 20;
+  std::vector<std::string> drop = {};  ///< columns to leave out, by name or number
+  /// When given, labels follow it and other classes are refused.
+  std::vector<std::string> class_names = {};
+  uint64_t max_bytes = default_max_bytes;
+};
+/// A table of numbers from a CSV file (RFC 4180), compressed with gzip or not: inputs f32 [n,
+/// columns]. Classes get labels in sorted order, text by letters and integers by value. Throws
+/// FileError naming file, line and column for anything missing, ragged or not a number, and
+/// ArgumentError for columns that do not exist.
+Dataset load_csv(const std::string& path, const CsvOptions& options = {});
+
+/// 60,000 training and 10,000 test images of clothes, 28 x 28 grey values in ten classes (Xiao,
+/// Rasul and Vollgraf, 2017). Looks in `folder` if given, else in $SOMA_DATA and where Debian's
+/// package dataset-fashion-mnist puts it.
+TrainTest fashion_mnist(const std::string& folder = "");
+
+/// 150 flowers, four lengths in cm, three species (Fisher, 1936), as printed in the article. Part
+/// of the library: needs no file.
+Dataset iris();
+
+/// The four rows of the exclusive or: inputs [4, 2], targets f32 [4, 1]. No net of one layer learns
+/// it.
+Dataset xor_gate();
+
+/// `n` points on two spirals that wind around each other 1.5 times; inputs [n, 2], two classes.
+Dataset two_spirals(int64_t n = 400, uint64_t seed = 1);
+
+/// `n` points on two interlocking half circles, with normal noise of that deviation; inputs [n, 2].
+Dataset two_moons(int64_t n = 400, double noise = 0.1, uint64_t seed = 1);
+
+/// One row of the table of data sets that have a name.
+struct NamedDataset {
+  std::string_view name;
+  std::string_view description;
+  std::string_view rows;   ///< "60,000 + 10,000"
+  std::string_view shape;  ///< of one row: "28 x 28"
+  std::string_view source;
+  std::string_view licence;
+  TrainTest (*load)(const std::string& folder);
+};
+std::span<const NamedDataset> registry();
+/// The data set of that name, with default sizes. Throws ArgumentError for an unknown name.
+TrainTest named(std::string_view name, const std::string& folder = "");
+
+}  // namespace data
+}  // namespace soma

@@ -1,0 +1,150 @@
+#include <gtest/gtest.h>
+
+#include "soma/data.h"
+#include "tests/damage.h"
+#include "tests/expect_error.h"
+#include "tests/temporary_folder.h"
+
+namespace soma {
+namespace {
+
+using data::CsvHeader;
+using data::CsvOptions;
+using data::CsvTarget;
+
+Dataset read(const std::string& content, const CsvOptions& options = {}) {
+  const TemporaryFolder folder;
+  return data::load_csv(folder.write("table.csv", content), options);
+}
+
+TEST(Csv, ReadsATableOfNumbers) {
+  const Dataset dataset = read("rooms,area,price\n2,50.5,100000\n3,7e1,+150000.5\n");
+  EXPECT_EQ(dataset.inputs, Tensor::of({2, 2}, {2, 50.5, 3, 70}));
+  EXPECT_EQ(dataset.targets, Tensor::of({2, 1}, {100000, 150000.5}));
+  EXPECT_EQ(dataset.feature_names, (std::vector<std::string>{"rooms", "area"}));
+  EXPECT_FALSE(dataset.is_classification());
+}
+
+TEST(Csv, FindsHeaderAndDelimiter) {
+  const Tensor expected = Tensor::of({2, 1}, {1, 3});
+  for (const char* text : {"1,2\n3,4\n", "1;2\n3;4", "1\t2\r\n3\t4\r\n", "a,b\n1,2\n3,4\n",
+                           "\xEF\xBB\xBF\"a\",b\r\n1 , 2\r\n3,4\r\n\r\n\r\n", "\n1,2\n3,4\n\n",
+                           "\"a;x\",b\n1,2\n3,4"}) {
+    const Dataset dataset = read(text);
+    EXPECT_EQ(dataset.inputs, expected) << text;
+    EXPECT_EQ(dataset.targets, Tensor::of({2, 1}, {2, 4})) << text;
+  }
+  EXPECT_EQ(read("1,2\n3,4\n", {.header = CsvHeader::present}).feature_names[0], "1");
+  EXPECT_EQ(read("1|2\n3|4\n", {.delimiter = '|'}).inputs, expected);
+}
+
+TEST(Csv, ReadsQuotedCells) {
+  const Dataset dataset = read("\"a \"\"first\"\"\",\"b,\nc\",kind\n\"1\",2,\"x, y\"\n3,\"4\",z\n");
+  EXPECT_EQ(dataset.feature_names, (std::vector<std::string>{"a \"first\"", "b,\nc"}));
+  EXPECT_EQ(dataset.inputs, Tensor::of({2, 2}, {1, 2, 3, 4}));
+  EXPECT_EQ(dataset.class_names, (std::vector<std::string>{"x, y", "z"}));
+}
+
+TEST(Csv, LabelsClassesInSortedOrder) {
+  const Dataset names = read("x,kind\n1,wolf\n2,cat\n3,wolf\n4,dog\n");
+  EXPECT_EQ(names.class_names, (std::vector<std::string>{"cat", "dog", "wolf"}));
+  EXPECT_EQ(names.targets, Tensor::of<int32_t>({4}, {2, 0, 2, 1}));
+
+  const Dataset numbers = read("1,10\n1,9\n1,9\n1,-1\n1,10\n1,-1\n");
+  EXPECT_EQ(numbers.class_names, (std::vector<std::string>{"-1", "9", "10"}));
+  EXPECT_EQ(numbers.targets, Tensor::of<int32_t>({6}, {2, 1, 1, 0, 2, 0}));
+
+  const Dataset few = read("1,10\n2,9\n", {.target_kind = CsvTarget::classes});
+  EXPECT_EQ(few.class_names, (std::vector<std::string>{"9", "10"}));
+
+  const Dataset given = read("1,no\n2,yes\n", {.class_names = {"yes", "no", "maybe"}});
+  EXPECT_EQ(given.targets, Tensor::of<int32_t>({2}, {1, 0}));
+  EXPECT_EQ(given.classes(), 3);
+}
+
+TEST(Csv, TellsClassesFromNumbers) {
+  EXPECT_TRUE(read("1,0\n2,1\n3,0\n4,1\n").is_classification());
+  EXPECT_FALSE(read("1,0\n2,1\n3,2\n").is_classification()) << "every value is different";
+  EXPECT_FALSE(read("1,0\n2,0.5\n3,0\n4,0.5\n").is_classification()) << "fractions";
+  EXPECT_FALSE(
+      read("1,0\n2,1\n3,0\n4,1\n", {.target_kind = CsvTarget::numbers}).is_classification());
+  EXPECT_FALSE(read("1,0\n2,1\n3,0\n4,1\n", {.max_integer_classes = 1}).is_classification());
+}
+
+TEST(Csv, ChoosesColumns) {
+  const std::string text = "id,y,a,b\nfirst,1,2.5,3\nsecond,4,5.5,6\n";
+  const Dataset dataset = read(text, {.target = "y", .drop = {"id"}});
+  EXPECT_EQ(dataset.inputs, Tensor::of({2, 2}, {2.5, 3, 5.5, 6}));
+  EXPECT_EQ(dataset.targets, Tensor::of({2, 1}, {1, 4}));
+  EXPECT_EQ(read(text, {.target = "1", .drop = {"0"}}).inputs, dataset.inputs);
+  const Dataset all = read("1,2\n3,4\n", {.target_kind = CsvTarget::none});
+  EXPECT_EQ(all.inputs, Tensor::of({2, 2}, {1, 2, 3, 4}));
+  EXPECT_EQ(all.targets.shape(), (Shape{2, 0}));
+}
+
+TEST(Csv, TakesTinyNumbersForZero) {
+  EXPECT_EQ(read("1e-400,1\n-1e-400,2.5\n").inputs, Tensor({2, 1}));
+}
+
+TEST(Csv, SurvivesRandomDamage) {
+  const std::string good = "a,\"b \"\"\",c,d\r\n1,2,-3e5,\"x,y\"\r\n4,5,6.5,z\r\n\r\n";
+  const auto load = [](const std::string& path) { data::load_csv(path); };
+  EXPECT_GT(refused_after_damage(good, 3000, load), 1000);
+}
+
+TEST(Csv, NamesTheLineAndColumnOfEveryFault) {
+  struct Case {
+    std::string name, content;
+    CsvOptions options;
+    std::vector<std::string> facts;
+  };
+  const Case cases[] = {
+      {"empty", "", {}, {"is empty"}},
+      {"blank", "\n\r\n\n", {}, {"is empty"}},
+      {"header-only", "a,b\n", {}, {"holds a header", "no line of numbers"}},
+      {"missing", "a,b\n1,2\n,4\n", {}, {"line 3", "column \"a\"", "missing"}},
+      {"missing-na", "a,b\n1,2\n3,NA\n", {}, {"line 3", "column \"b\"", "missing", "NA"}},
+      {"missing-first", "a,b\n1,?\n3,4\n", {}, {"line 2", "column \"b\"", "missing"}},
+      {"missing-class", "a,b\n1,x\n3,\n", {}, {"line 3", "column \"b\"", "class is missing"}},
+      {"short-row", "a,b,c\n1,2,3\n4,5\n", {}, {"line 3", "2 cells", "line 1 has 3"}},
+      {"long-row", "1,2\n1,2,3\n", {}, {"line 2", "3 cells"}},
+      {"text", "a,b\n1,2\nred,4\n", {}, {"line 3", "column \"a\"", "\"red\" is not a number"}},
+      {"half", "a,b\n12px,4\n", {}, {"line 2", "\"12px\" is not a number"}},
+      {"hex", "a,b\n0x10,4\n", {}, {"line 2", "\"0x10\" is not a number"}},
+      {"no-header", "a,b,3\n1,2,3\n", {}, {"line 1", "column 0", "\"a\"", "is a header"}},
+      {"late-text", "a,b\n1,2\n1,x\n", {}, {"line 3", "column \"b\"", "\"x\"", "ask for classes"}},
+      {"comma", "a;b\n1,5;2\n", {}, {"line 2", "column \"a\"", "\"1,5\"", "decimal point"}},
+      {"inf", "a,b\n1,2\ninf,2\n", {}, {"line 3", "column \"a\"", "inf is not finite"}},
+      {"nan", "a,b\n1,2\nnan,2\n", {}, {"line 3", "column \"a\"", "missing", "nan"}},
+      {"big-double", "a,b\n1e400,2\n", {}, {"line 2", "1e400 is too large"}},
+      {"big-float", "a,b\n1e39,2\n", {}, {"line 2", "1e39 is too large for a 32-bit float"}},
+      {"quote", "a,b\n1,2\n\"3,4\n5,6\n", {}, {"line 3", "quoted cell", "never ends"}},
+      {"after-quote", "a,b\n\"1\"2,3\n", {}, {"line 2", "follows the closing"}},
+      {"blank-line", "a,b\n1,2\n\n3,4\n", {}, {"line 3", "empty"}},
+      {"same-name", "a,a\n1,2\n", {}, {"line 1", "two columns", "\"a\""}},
+      {"one-column", "a\n1\n2\n", {}, {"no column as input", "delimiter"}},
+      {"wrong-delimiter", "a:b\n1:2\n", {}, {"no column as input", "split at \",\""}},
+      {"unknown-class",
+       "a,b\n1,cat\n2,dogs\n",
+       {.class_names = {"cat", "dog"}},
+       {"line 3", "column \"b\"", "\"dogs\"", "did you mean \"dog\""}},
+      {"after-newline", "a,\"b\nc\"\n1,2\nx,2\n", {}, {"line 4", "\"x\""}},
+      {"limit", "a,b\n1,2\n", {.max_bytes = 5}, {"8 bytes", "limit of 5"}},
+  };
+  const TemporaryFolder folder;
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    std::vector<std::string> facts = c.facts;
+    facts.push_back(folder / c.name);
+    expect_error<FileError>([&] { data::load_csv(folder.write(c.name, c.content), c.options); },
+                            facts);
+  }
+  EXPECT_ERROR(ArgumentError, read("price,b\n1,2\n", {.target = "prise"}), "table.csv",
+               "no column \"prise\"", "did you mean \"price\"", "it has 2");
+  EXPECT_ERROR(ArgumentError, read("1,2\n", {.target = "2"}), "no column \"2\"", "no header line");
+  EXPECT_ERROR(ArgumentError, read("a,b\n1,2\n", {.drop = {"c"}}), "no column \"c\"");
+  EXPECT_ERROR(ArgumentError, read("a,b\n1,2\n", {.drop = {"b"}}), "both the target and dropped");
+}
+
+}  // namespace
+}  // namespace soma
