@@ -253,6 +253,10 @@ class Graph {
   class Scope {
    public:
     Scope(Graph& graph, std::string_view name, Where where = Where::here());
+    /// Opens a scope of the graph again: gradients belong to the layer they are of.
+    Scope(Graph& graph, uint32_t index) : graph_(graph), outer_(graph.scope_) {
+      graph.scope_ = index;
+    }
     ~Scope();
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;

@@ -84,6 +84,7 @@ std::vector<Value> pull_back(std::span<const Value> of, std::span<const Value> s
     if (!depends[id] || !arrived.any(id)) continue;
     const Rule rule = (*options.rules)[static_cast<size_t>(graph[id].op)];
     if (!rule) continue;
+    const Graph::Scope layer(graph, graph[id].scope);
     const Reverse r = seen_from_behind(graph, id, arrived.all(id), depends, options);
     const Cotangents cotangents = rule(r);
     const auto slot = r.node.op == Op::get ? static_cast<size_t>(r.as<GetAttr>().index) : 0;

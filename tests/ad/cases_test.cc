@@ -287,7 +287,7 @@ class GradientOf : public testing::TestWithParam<Case> {};
 TEST_P(GradientOf, AgreesWithDifferencesToSecondOrder) {
   const auto result = gradcheck(GetParam().build, GetParam().points);
   EXPECT_TRUE(result) << GetParam().name << ": " << result.message;
-  RecordProperty("worst", std::to_string(result.worst));
+  RecordProperty("worst", testing::PrintToString(result.worst));
 }
 
 std::string test_name(const testing::TestParamInfo<Case>& info) {

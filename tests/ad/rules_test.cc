@@ -136,6 +136,19 @@ TEST(Gradient, HasTheTypeOfItsInput) {
   EXPECT_EQ(gradients(sum(cast(x, f64) * 2.0), std::span(&x, 1))[0].type(), f32);
 }
 
+TEST(Gradient, BelongsToTheLayerItIsOf) {
+  Graph graph;
+  const Value x = graph.input("x", {2});
+  Value y = x;
+  for (const char* name : {"first", "second"}) {
+    const Graph::Scope scope(graph, name);
+    y = tanh(y);
+  }
+  const Value slope = gradients(sum(y), std::span(&x, 1))[0];
+  EXPECT_EQ(graph.scope_of(slope.node()).name, "first");
+  EXPECT_EQ(graph.scope_of(sin(x).node()).name, "");
+}
+
 TEST(Gradient, DeepGraphsNeedNoDeepStack) {
   Graph graph;
   const Value x = graph.input("x", {});

@@ -232,6 +232,61 @@ TEST(ScanGradient, AccumulatesWhatCannotLeave) {
   EXPECT_EQ(Differentiated(build, points, true).scans[2]->carries, 2);
 }
 
+TEST(ScanGradient, HoistsBatchedProducts) {
+  const Cell cell = [](Graph&, std::span<const Value> in) -> Values {
+    const Value next = tanh(dot(in[1], in[0], false, true) + in[2]);
+    return {next, next};
+  };
+  const Build build = [cell](Graph& g, auto x) { return run(g, cell, x, 1)[1]; };
+  const std::vector<Tensor> points = {spread({2, 3, 3}, -0.6, 0.6), around_zero({2, 4, 3}, 1),
+                                      around_zero({T, 2, 4, 3}, 2)};
+  expect_loop_gradients(build, points);
+  EXPECT_EQ(Differentiated(build, points, true).scans[2]->carries, 1);
+}
+
+TEST(ScanGradient, LoopsWithoutCarriesOrSequences) {
+  const std::vector<Tensor> points = {around_zero({3}), around_zero({T, 3}, 1)};
+  expect_loop_gradients(
+      [](Graph& g, auto x) {  // a map over the sequence
+        Graph body;
+        const Value w = body.input("w", {3}), v = body.input("v", {3});
+        body.output("y", tanh(w) * v);
+        return scan(g, std::move(body), x.first(1), {}, x.subspan(1), T)[0];
+      },
+      points);
+  expect_loop_gradients(
+      [](Graph& g, auto x) {  // an iteration
+        Graph body;
+        const Value w = body.input("w", {T, 3}), h = body.input("h", {3});
+        body.output("h", tanh(sum(w, {0}) * h));
+        return scan(g, std::move(body), x.subspan(1), x.first(1), {}, 5)[0];
+      },
+      points);
+}
+
+// Results that are inputs, inputs that nothing reads, and one value in three roles.
+TEST(ScanGradient, PassesThrough) {
+  const std::vector<Tensor> points = {around_zero({3, 3}), around_zero({3, 3}, 1)};
+  expect_loop_gradients(
+      [](Graph& g, auto x) {
+        Graph body;
+        const Value w = body.input("w", {3, 3}), unread = body.input("unread", {3, 3});
+        const Value h = body.input("h", {3, 3}), kept = body.input("kept", {3, 3});
+        const Value lost = body.input("lost", {3, 3}), v = body.input("v", {3});
+        (void)unread;
+        body.output("h", tanh(dot(h, w)));
+        body.output("kept", kept);
+        body.output("lost", w + v);
+        body.output("y0", v);
+        body.output("y1", w);
+        body.output("y2", lost);
+        const Value consts[] = {x[0], x[1]}, carries[] = {x[0], x[1], x[1]};
+        const auto r = scan(g, std::move(body), consts, carries, x.first(1), 3);
+        return r[0] + r[1] * r[2] + curved(r[3]) + sum(curved(r[4]), {0}) + sum(r[5], {0}) * r[0];
+      },
+      points);
+}
+
 // Only what is wanted is computed: no cotangent of the sequence, none of a counter.
 TEST(ScanGradient, LeavesOutWhatIsNotWanted) {
   const Cell cell = [](Graph&, std::span<const Value> in) -> Values {
