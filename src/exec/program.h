@@ -58,7 +58,7 @@ struct Loop {
   /// Part of an outer buffer, from a byte offset on.
   struct Part {
     size_t buffer = 0, offset = 0;
-    std::byte* in(Memory memory) const { return memory[buffer] + offset; }
+    std::byte* in(Memory outer) const { return outer[buffer] + offset; }
   };
   struct Const {
     size_t slot;

@@ -5,6 +5,8 @@
 #include <queue>
 #include <set>
 
+#include "src/passes/passes.h"
+
 namespace soma::passes {
 
 namespace {
@@ -47,10 +49,12 @@ Form form_of(const Graph& graph, const Node& node) {
 class Fuser {
  public:
   Fuser(const Graph& graph, bool enabled)
-      : graph_(graph), enabled_(enabled), step_of_(graph.size(), no_step) {}
+      : graph_(graph),
+        enabled_(enabled),
+        live_(live_nodes(graph)),
+        step_of_(graph.size(), no_step) {}
 
   std::vector<Step> run() {
-    mark_live();
     for (Id id = 0; id < graph_.size(); ++id) {
       if (live_[id]) place(id);
     }
@@ -61,21 +65,11 @@ class Fuser {
  private:
   struct Cluster {
     Step step;
-    bool open = true;    // may take members
-    bool alive = true;   // not merged into another
-    int64_t grain = 1;   // what blocks and chunks must be multiples of
+    bool open = true;   // may take members
+    bool alive = true;  // not merged into another
+    int64_t grain = 1;  // what blocks and chunks must be multiples of
     Id first = 0, last = 0;
   };
-
-  void mark_live() {
-    live_.assign(graph_.size(), false);
-    for (const auto& output : graph_.outputs()) live_[output.id] = true;
-    for (const auto& update : graph_.updates()) live_[update.value] = true;
-    for (size_t i = graph_.size(); i-- > 0;) {
-      if (!live_[i]) continue;
-      for (const Id in : graph_[static_cast<Id>(i)].in) live_[in] = true;
-    }
-  }
 
   void place(Id id) {
     const Node& node = graph_[id];
@@ -165,8 +159,8 @@ class Fuser {
         cluster.step.columns = rows ? cluster.step.elements / rows : 0;
         cluster.grain = std::max<int64_t>(cluster.step.columns, 1);
         level = Level::row;
-        cluster.open = cluster.open && form.form == ReduceForm::rows &&
-                       cluster.step.columns > 1 && cluster.step.columns <= max_row;
+        cluster.open = cluster.open && form.form == ReduceForm::rows && cluster.step.columns > 1 &&
+                       cluster.step.columns <= max_row;
       }
     }
     add(c, id, level);
@@ -229,8 +223,8 @@ class Fuser {
     if (!f) return false;
     bool any = node.op == Op::reduce;
     for (const Id operand : node.in) {
-      const Level wanted = node.op == Op::reduce ? level_of(without_reshapes(graph_, operand))
-                                                 : f->level;
+      const Level wanted =
+          node.op == Op::reduce ? level_of(without_reshapes(graph_, operand)) : f->level;
       if (linked(operand, c, wanted, f->columns)) {
         any = true;
       } else if (depends(operand, c)) {
@@ -291,7 +285,8 @@ class Fuser {
         for (const Id operand : node.in) {
           const Level wanted = node.op == Op::reduce ? level_of(without_reshapes(graph_, operand))
                                                      : x.step.levels[i];
-          if (linked(operand, ia, wanted, columns) || linked(operand, ib, wanted, columns)) continue;
+          if (linked(operand, ia, wanted, columns) || linked(operand, ib, wanted, columns))
+            continue;
           if (depends(operand, other)) return false;
         }
       }
@@ -356,8 +351,8 @@ class Fuser {
   /// A view that a kernel can read, copying first when it must be one piece.
   View operand_view(Id operand, bool matrix) {
     View view = view_of(graph_, operand);
-    const bool leaf = info(graph_[view.base].op).kind == OpClass::leaf &&
-                      graph_[view.base].op != Op::input;
+    const bool leaf =
+        info(graph_[view.base].op).kind == OpClass::leaf && graph_[view.base].op != Op::input;
     bool fits = view.contiguous();
     if (matrix && !fits && view.shape.rank() >= 2) {
       const int r = view.shape.rank();
@@ -476,9 +471,7 @@ class Fuser {
 
 }  // namespace
 
-bool Step::fused(const Graph& graph) const {
-  return !anchor || graph[*anchor].op == Op::dot;
-}
+bool Step::fused(const Graph& graph) const { return !anchor || graph[*anchor].op == Op::dot; }
 
 Link link_of(const Graph& graph, Id operand, int64_t columns) {
   const Id id = without_reshapes(graph, operand);

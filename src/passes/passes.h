@@ -18,6 +18,9 @@ namespace soma::passes {
 using Rule = std::function<Value(Graph& out, const Node& node, std::span<const Value> in)>;
 Graph rewrite(const Graph& graph, const Rule& rule);
 
+/// Which nodes an output or an update needs.
+std::vector<bool> live_nodes(const Graph& graph);
+
 /// Replaces each call by its body, but for the names in `claimed`, which the backend runs itself.
 Graph inline_calls(const Graph& graph, const std::set<std::string, std::less<>>& claimed = {});
 /// Constant folding, identities (x·1, x+0, …), chains of moves, sums of repeated values.

@@ -5,8 +5,6 @@
 
 namespace soma::passes {
 
-namespace {
-
 std::vector<bool> live_nodes(const Graph& graph) {
   std::vector<bool> live(graph.size(), false);
   for (const auto& output : graph.outputs()) live[output.id] = true;
@@ -17,8 +15,6 @@ std::vector<bool> live_nodes(const Graph& graph) {
   }
   return live;
 }
-
-}  // namespace
 
 Graph rewrite(const Graph& graph, const Rule& rule) {
   const std::vector<bool> live = live_nodes(graph);

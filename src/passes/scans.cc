@@ -195,11 +195,12 @@ std::vector<int64_t> drop_unused(Scan& scan, const std::vector<bool>& taken) {
 }  // namespace
 
 Graph hoist_scan(const Graph& graph) {
+  const std::vector<bool> live = live_nodes(graph);
   std::vector<std::vector<bool>> taken(graph.size());
   for (Id id = 0; id < graph.size(); ++id) {
     const Node& node = graph[id];
     if (node.op == Op::scan) taken[id].resize(static_cast<size_t>(result_count(node)));
-    if (node.op == Op::get && graph[node.in[0]].op == Op::scan) {
+    if (live[id] && node.op == Op::get && graph[node.in[0]].op == Op::scan) {
       taken[node.in[0]][static_cast<size_t>(node.as<GetAttr>().index)] = true;
     }
   }

@@ -139,7 +139,7 @@ Value simplify_reduce(Graph& out, const Node& node, Value x) {
   for (const int64_t axis : attr.axes) {
     if (inner.shape[static_cast<int>(axis)] != 1) return {};
   }
-  return reshape(x, node.shape);
+  return reshape(inner.op == Op::reshape ? out.value(inner.in[0]) : x, node.shape);
 }
 
 Value simplify_node(Graph& out, const Node& node, std::span<const Value> in) {

@@ -1,0 +1,119 @@
+// Views and fusion: what is read through strides, what becomes one step, and that steps are in an
+// order in which they can run.
+#include "src/passes/fuse.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "soma/gradient.h"
+#include "src/base/text.h"
+#include "src/passes/passes.h"
+
+namespace soma::passes {
+namespace {
+
+TEST(View, FollowsMovesToTheirSource) {
+  Graph g;
+  const Value x = g.input("x", {4, 6});
+  const View turned = view_of(g, transpose(x).id());
+  EXPECT_EQ(turned.strides, (Dims{1, 6}));
+  const View part = view_of(g, slice(x, {1, 2}, {4, 6}, {2, 1}).id());
+  EXPECT_EQ(part.offset, 8);
+  EXPECT_EQ(part.strides, (Dims{12, 1}));
+  const View windows = view_of(g, unfold(x, 1, 3, 2).id());
+  EXPECT_EQ(windows.shape, (Shape{4, 2, 3}));
+  EXPECT_EQ(windows.strides, (Dims{6, 2, 1}));
+  const View repeated = view_of(g, broadcast(x, {4, 5, 6}, {0, 2}).id());
+  EXPECT_EQ(repeated.strides, (Dims{6, 0, 1}));
+  EXPECT_TRUE(view_of(g, reshape(x, {2, 12}).id()).contiguous());
+  EXPECT_EQ(view_of(g, reshape(x, {2, 12}).id()).base, x.id());
+}
+
+TEST(View, StopsWhereOnlyACopyHelps) {
+  Graph g;
+  const Value x = g.input("x", {4, 6});
+  const Value flat = reshape(transpose(x), {24});
+  EXPECT_EQ(view_of(g, flat.id()).base, flat.id());
+  const Value split_rows = reshape(transpose(x), {2, 3, 4});  // still strided
+  EXPECT_EQ(view_of(g, split_rows.id()).base, x.id());
+  EXPECT_EQ(view_of(g, split_rows.id()).strides, (Dims{3, 1, 6}));
+}
+
+/// Every array is written before it is read, and written once.
+void expect_runnable(const Graph& graph, const std::vector<Step>& steps) {
+  std::set<Id> known(graph.inputs().begin(), graph.inputs().end());
+  for (const Step& step : steps) {
+    for (const Id id : step.reads)
+      EXPECT_TRUE(known.count(id)) << "%" << id << " is read too early";
+    for (const Id id : step.writes) EXPECT_TRUE(known.insert(id).second) << "%" << id;
+  }
+  for (const auto& output : graph.outputs()) EXPECT_TRUE(known.count(output.id)) << output.name;
+  for (const auto& update : graph.updates()) EXPECT_TRUE(known.count(update.value));
+}
+
+size_t steps_of(const Graph& graph) {
+  const auto steps = fuse(graph);
+  expect_runnable(graph, steps);
+  expect_runnable(graph, fuse(graph, false));
+  EXPECT_LE(steps.size(), fuse(graph, false).size());
+  return steps.size();
+}
+
+TEST(Fuse, ChainsAreOneStep) {
+  Graph g;
+  const Value x = g.input("x", {8, 16}), b = g.input("b", {16});
+  g.output("y", tanh(exp(x + b) * 2.0) - x);
+  EXPECT_EQ(steps_of(g), 1u);
+}
+
+TEST(Fuse, SoftmaxIsOneStep) {
+  Graph g;
+  const Value x = g.input("x", {8, 16});
+  const Value e = exp(x - max_over(x, {-1}, Keep::yes));
+  g.output("y", e / sum(e, {-1}, Keep::yes));
+  EXPECT_EQ(steps_of(simplify(g)), 1u);
+}
+
+TEST(Fuse, AProductTakesItsRowsAlong) {
+  Graph g;
+  const Value x = g.input("x", {8, 16}), w = g.input("w", {16, 10});
+  const Value y = tanh(dot(x, w) + g.input("b", {10}));
+  g.output("y", y);
+  g.output("columns", sum(y, {0}));
+  EXPECT_EQ(steps_of(g), 1u);
+}
+
+TEST(Fuse, NothingPassesThroughATranspose) {
+  Graph g;
+  const Value x = g.input("x", {8, 8});
+  const Value y = exp(x);
+  g.output("z", y + transpose(y));  // needs all of y first
+  EXPECT_EQ(steps_of(g), 2u);
+}
+
+TEST(Fuse, SumsOverRowsEndAStep) {
+  Graph g;
+  const Value x = g.input("x", {8, 8});
+  g.output("y", x / sum(exp(x)));
+  EXPECT_EQ(steps_of(simplify(g)), 2u);
+}
+
+TEST(Fuse, TheStepsOfANetAreFew) {
+  Graph g;
+  const Value x = g.input("x", {32, 30}), t = g.input("t", {32, 5});
+  const std::vector<Value> params{g.parameter("w1", {30, 20}), g.parameter("b1", {20}),
+                                  g.parameter("w2", {20, 5}), g.parameter("b2", {5})};
+  const Value h = tanh(dot(x, params[0]) + params[1]);
+  const Value loss = mean(square(dot(h, params[2]) + params[3] - t));
+  const auto d = gradients(loss, params);
+  for (size_t i = 0; i < params.size(); ++i) g.update(params[i], params[i] - d[i] * 0.1);
+  g.output("loss", loss);
+  Graph ready = g;
+  for (const Pass& pass : pipeline()) ready = pass.run(ready);
+  // Two products forward, one back, two for the weights, and an update for each bias; the loss.
+  EXPECT_LE(steps_of(ready), 8u) << print(ready);
+}
+
+}  // namespace
+}  // namespace soma::passes
