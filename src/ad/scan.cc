@@ -43,7 +43,9 @@ class ScanPullBack {
   bool accumulates(size_t input) const {
     return is_const(input) && leaving_[input] && !hoisted_.count(input);
   }
-  Value zeros(const Shape& shape, DType type) const { return r_.graph().constant(0, shape, type); }
+  static Value zeros(Graph& graph, Value like) {
+    return graph.constant(0, like.shape(), like.type());
+  }
 
   std::vector<bool> active_inputs() const;
   void differentiate_body();
@@ -55,6 +57,8 @@ class ScanPullBack {
   Value stacked(Id id) const;
   void plan_hoisting();
   std::vector<bool> read_by_backward() const;
+  void enter_backward();
+  void leave_backward();
   void run_backward();
   void hoist();
 
@@ -76,6 +80,14 @@ class ScanPullBack {
   std::map<Id, Value> stacked_;                // node of joint_ -> its values over time, outside
   std::map<size_t, std::vector<Id>> hoisted_;  // constant -> contractions that leave the loop
   std::vector<Id> extra_;  // operands of those that only the backward scan knows
+
+  // The backward body, and what its scan is given.
+  struct {
+    Graph body;
+    std::unordered_map<Id, Value> inside;  // node of joint_ -> node of body
+    std::vector<Value> consts, carries, sequences;
+    std::vector<Value> sums;  // in body: the accumulated cotangents of constants
+  } backward_;
   Cotangents given_;
 };
 
@@ -259,55 +271,62 @@ std::vector<bool> ScanPullBack::read_by_backward() const {
   return read;
 }
 
-void ScanPullBack::run_backward() {
+void ScanPullBack::enter_backward() {
   const std::vector<bool> read = read_by_backward();
-  Graph body;
-  std::unordered_map<Id, Value> inside;
-  std::vector<Value> consts, carries, sequences, sums;
   const auto enter = [&](std::vector<Value>& list, Value outside, Value joint) {
     list.push_back(outside);
+    Graph& body = backward_.body;
     return body.input(cat("x", body.inputs().size()), joint.shape(), joint.type());
   };
+  auto& inside = backward_.inside;
   for (size_t i = 0; i < consts_; ++i) {
-    if (read[in_[i].id()]) inside[in_[i].id()] = enter(consts, r_.in[i], in_[i]);
+    if (read[in_[i].id()]) inside[in_[i].id()] = enter(backward_.consts, r_.in[i], in_[i]);
   }
   for (size_t k = 0; k < carries_; ++k) {
     if (!arriving_[k]) continue;
-    const Value last = r_.gs[k] ? r_.gs[k] : zeros(out_[k].shape(), out_[k].type());
-    inside[arriving_[k].id()] = enter(carries, last, arriving_[k]);
+    const Value last = r_.gs[k] ? r_.gs[k] : zeros(r_.graph(), out_[k]);
+    inside[arriving_[k].id()] = enter(backward_.carries, last, arriving_[k]);
   }
   for (size_t i = 0; i < consts_; ++i) {
     if (!accumulates(i)) continue;
-    sums.push_back(enter(carries, zeros(in_[i].shape(), in_[i].type()), in_[i]));
+    backward_.sums.push_back(enter(backward_.carries, zeros(r_.graph(), in_[i]), in_[i]));
   }
   for (const auto& [id, over_time] : stacked_) {
-    if (read[id]) inside[id] = enter(sequences, over_time, joint_.value(id));
+    if (read[id]) inside[id] = enter(backward_.sequences, over_time, joint_.value(id));
   }
+}
 
+void ScanPullBack::leave_backward() {
   std::vector<Id> wanted = extra_;
   for (size_t i = 0; i < inputs_; ++i) {
     if (leaving_[i] && !hoisted_.count(i)) wanted.push_back(leaving_[i].id());
   }
+  Graph& body = backward_.body;
+  auto& inside = backward_.inside;
   body.splice(joint_, wanted, inside);
   const auto leave = [&](Value value) { body.output(cat("y", body.outputs().size()), value); };
   for (size_t k = 0; k < carries_; ++k) {
     if (!arriving_[k]) continue;
     const Value next = leaving_[consts_ + k];
-    leave(next ? inside.at(next.id())
-               : body.constant(0, in_[consts_ + k].shape(), in_[consts_ + k].type()));
+    leave(next ? inside.at(next.id()) : zeros(body, out_[k]));
   }
   for (size_t i = 0, n = 0; i < consts_; ++i) {
-    if (accumulates(i)) leave(sums[n++] + inside.at(leaving_[i].id()));
+    if (accumulates(i)) leave(backward_.sums[n++] + inside.at(leaving_[i].id()));
   }
   for (size_t i = consts_ + carries_; i < inputs_; ++i) {
     if (leaving_[i]) leave(inside.at(leaving_[i].id()));
   }
   for (const Id id : extra_) leave(inside.at(id));
+}
 
-  const auto values =
-      scan(r_.graph(), std::move(body), consts, carries, sequences, attr_.length, !attr_.reverse);
-  size_t at = 0;
+void ScanPullBack::run_backward() {
+  enter_backward();
+  leave_backward();
   given_.resize(inputs_);
+  if (backward_.body.outputs().empty()) return;
+  const auto values = scan(r_.graph(), std::move(backward_.body), backward_.consts,
+                           backward_.carries, backward_.sequences, attr_.length, !attr_.reverse);
+  size_t at = 0;  // in the order in which they left
   for (size_t k = 0; k < carries_; ++k) {
     if (arriving_[k]) given_[consts_ + k] = values[at++];
   }

@@ -287,6 +287,18 @@ TEST(ScanGradient, PassesThrough) {
       points);
 }
 
+TEST(ScanGradient, NothingFlowsThroughStop) {
+  const Cell cell = [](Graph&, std::span<const Value> in) -> Values {
+    return {in[1] * 0.5, stop(in[0]) + stop(in[2])};
+  };
+  const std::vector<Tensor> points = {around_zero({3}), around_zero({3}, 1),
+                                      around_zero({T, 3}, 2)};
+  const Build build = [cell](Graph& g, auto x) { return run(g, cell, x, 1)[1]; };
+  for (const Tensor& gradient : evaluated_gradients(build, points, true)) {
+    EXPECT_EQ(gradient, Tensor(gradient.shape(), gradient.type()));
+  }
+}
+
 // Only what is wanted is computed: no cotangent of the sequence, none of a counter.
 TEST(ScanGradient, LeavesOutWhatIsNotWanted) {
   const Cell cell = [](Graph&, std::span<const Value> in) -> Values {
