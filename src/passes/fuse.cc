@@ -348,32 +348,19 @@ class Fuser {
     }
   }
 
-  /// A view that a kernel can read, copying first when it must be one piece.
-  View operand_view(Id operand, bool matrix) {
-    View view = view_of(graph_, operand);
-    const bool leaf =
-        info(graph_[view.base].op).kind == OpClass::leaf && graph_[view.base].op != Op::input;
-    bool fits = view.contiguous();
-    if (matrix && !fits && view.shape.rank() >= 2) {
-      const int r = view.shape.rank();
-      const int64_t row = view.strides[r - 2], column = view.strides[r - 1];
-      fits = (column == 1 && row >= view.shape[r - 1]) || (row == 1 && column >= view.shape[r - 2]);
-    }
-    return fits && !leaf ? view : whole(graph_, operand);
-  }
-
   void collect_step(size_t c) {
     const Step step = clusters_[c].step;
     if (step.anchor) {
       for (const Id operand : graph_[*step.anchor].in) {
-        const View view = operand_view(operand, graph_[*step.anchor].op == Op::dot);
+        const View view = array_view(graph_, operand, graph_[*step.anchor].op == Op::dot);
         clusters_[c].step.operands.push_back(view);
         read(c, view.base);
       }
     }
     for (size_t i = 0; i < step.members.size(); ++i) {
       const Node& node = graph_[step.members[i]];
-      const bool copy = info(node.op).kind == OpClass::move;
+      const OpClass kind = info(node.op).kind;
+      const bool copy = kind == OpClass::move || kind == OpClass::leaf;
       if (copy) {
         read_view(c, step.members[i]);
         continue;
@@ -386,15 +373,19 @@ class Fuser {
                             std::ranges::find(step.members, link.producer) != step.members.end();
         const bool anchor = step.anchor == link.producer;
         if (inside || anchor) continue;
-        read_view(c, operand);
+        if (node.op == Op::reduce) {
+          read_base(c, reduced_view(graph_, node).base);
+        } else {
+          read_view(c, operand);
+        }
       }
     }
   }
-  void read_view(size_t c, Id operand) {
-    const Id base = load_view(graph_, operand).base;
+  void read_view(size_t c, Id operand) { read_base(c, load_view(graph_, operand).base); }
+  void read_base(size_t c, Id base) {
     const Node& node = graph_[base];
     if (node.op == Op::rng) {
-      read_view(c, node.in[0]);
+      read(c, array_view(graph_, node.in[0]).base);
     } else if (node.op != Op::constant && node.op != Op::iota) {
       read(c, base);
     }
@@ -484,6 +475,34 @@ Link link_of(const Graph& graph, Id operand, int64_t columns) {
 
 View load_view(const Graph& graph, Id operand) {
   return view_of(graph, without_reshapes(graph, operand));
+}
+
+View array_view(const Graph& graph, Id operand, bool matrix) {
+  const View view = view_of(graph, operand);
+  const bool made =
+      info(graph[view.base].op).kind == OpClass::leaf && graph[view.base].op != Op::input;
+  bool fits = view.contiguous();
+  if (matrix && !fits && view.shape.rank() >= 2) {
+    const int r = view.shape.rank();
+    const int64_t row = view.strides[r - 2], column = view.strides[r - 1];
+    fits = (column == 1 && row >= view.shape[r - 1]) || (row == 1 && column >= view.shape[r - 2]);
+  }
+  return fits && !made ? view : whole(graph, operand);
+}
+
+View reduced_view(const Graph& graph, const Node& reduce) {
+  const Form form = form_of(graph, reduce);
+  if (form.form != ReduceForm::other) return load_view(graph, reduce.in[0]);
+  const View view = view_of(graph, reduce.in[0]);
+  View turned{view.base, view.offset, {}, {}};
+  for (const bool reduced : {false, true}) {
+    for (int i = 0; i < view.shape.rank(); ++i) {
+      if (reduce.as<ReduceAttr>().axes.contains(i) != reduced) continue;
+      turned.shape.push_back(view.shape[i]);
+      turned.strides.push_back(view.strides[i]);
+    }
+  }
+  return turned;
 }
 
 std::vector<Step> fuse(const Graph& graph, bool enabled) { return Fuser(graph, enabled).run(); }

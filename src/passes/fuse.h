@@ -25,13 +25,13 @@ struct Step {
   /// The matrix product whose rows the members go on with, or the single node of a step that is
   /// not fused (conv, gather, scan, …). Fused steps without a product have none.
   std::optional<Id> anchor;
-  std::vector<Id> members;           ///< Maps and reductions, in order.
-  std::vector<Level> levels;         ///< Of each member.
-  int64_t elements = 0;              ///< Of the anchor's result or of the members at level full.
-  int64_t columns = 0;               ///< Elements of a row; 0 when there are no row reductions.
-  std::vector<View> operands;        ///< What the anchor reads.
-  std::vector<Id> reads;             ///< Arrays read, each once.
-  std::vector<Id> writes;            ///< Arrays that later steps, outputs or updates need.
+  std::vector<Id> members;     ///< Maps and reductions, in order.
+  std::vector<Level> levels;   ///< Of each member.
+  int64_t elements = 0;        ///< Of the anchor's result or of the members at level full.
+  int64_t columns = 0;         ///< Elements of a row; 0 when there are no row reductions.
+  std::vector<View> operands;  ///< What the anchor reads.
+  std::vector<Id> reads;       ///< Arrays read, each once.
+  std::vector<Id> writes;      ///< Arrays that later steps, outputs or updates need.
 
   bool fused(const Graph& graph) const;
 };
@@ -50,6 +50,11 @@ Link link_of(const Graph& graph, Id operand, int64_t columns);
 
 /// What a fused step loads for an operand from outside: only the order of elements matters.
 View load_view(const Graph& graph, Id operand);
+/// What a kernel that is not fused reads: a contiguous part of an array (or, for a matrix, rows or
+/// columns that are), or the operand itself, copied there first.
+View array_view(const Graph& graph, Id operand, bool matrix = false);
+/// As load_view, for the operand of a reduction: the reduced axes are turned to the end.
+View reduced_view(const Graph& graph, const Node& reduce);
 
 /// Products of more columns than this are not fused with reductions over their rows.
 inline constexpr int64_t max_row = 4096;

@@ -68,8 +68,8 @@ inline RunResult run_plan(const Graph& graph, std::vector<Tensor> inputs, const 
 
 /// The CPU agrees with the interpreter, with and without fusion and simplification, and gives the
 /// same bits for any number of threads.
-inline void expect_cpu_agrees(const Graph& graph, uint64_t seed = 1, double tolerance = 2e-5) {
-  const std::vector<Tensor> inputs = random_inputs(graph, seed);
+inline void expect_cpu_agrees(const Graph& graph, const std::vector<Tensor>& inputs,
+                              double tolerance) {
   const Interpretation wanted = interpret(graph, inputs);
   const auto compare = [&](const RunResult& found, const std::string& what) {
     for (size_t i = 0; i < wanted.outputs.size(); ++i) {
@@ -90,6 +90,9 @@ inline void expect_cpu_agrees(const Graph& graph, uint64_t seed = 1, double tole
     EXPECT_TRUE(many.outputs == one.outputs && many.updates == one.updates)
         << "the bits differ with " << threads << " threads";
   }
+}
+inline void expect_cpu_agrees(const Graph& graph, uint64_t seed = 1, double tolerance = 2e-5) {
+  expect_cpu_agrees(graph, random_inputs(graph, seed), tolerance);
 }
 
 }  // namespace soma

@@ -196,7 +196,7 @@ class Builder {
       program().iotas.push_back(
           {places, base.shape.strides()[axis], std::max<int64_t>(1, base.shape[axis])});
     } else {
-      const View key = passes::load_view(graph_, base.in[0]);
+      const View key = passes::array_view(graph_, base.in[0]);
       op.detail = program().rngs.size();
       program().rngs.push_back({places, buffer_of_(key.base),
                                 key.offset * static_cast<int64_t>(sizeof(int64_t)),
@@ -291,19 +291,9 @@ class Builder {
 
   /// The operand with the reduced axes last.
   uint16_t reduced_operand(const Node& node, const ReduceAttr& attr) {
-    const Shape& shape = graph_[node.in[0]].shape;
-    const bool last = attr.axes[0] == shape.rank() - attr.axes.size();
+    const bool last = attr.axes[0] == graph_[node.in[0]].shape.rank() - attr.axes.size();
     if (last) return operand(node.in[0], Level::full);
-    const View view = passes::view_of(graph_, node.in[0]);
-    View turned{view.base, view.offset, {}, {}};
-    for (const bool reduced : {false, true}) {
-      for (int i = 0; i < shape.rank(); ++i) {
-        if (attr.axes.contains(i) != reduced) continue;
-        turned.shape.push_back(shape[i]);
-        turned.strides.push_back(view.strides[i]);
-      }
-    }
-    return load(turned, node.type, Level::full);
+    return load(passes::reduced_view(graph_, node), node.type, Level::full);
   }
 
   // ---- registers
