@@ -127,7 +127,8 @@ TEST(Gemm, NetworkShapes) {
   for (std::string_view name : isa_names())
     for (const Case& s :
          {Case{128, 128, 784, false, false, 0, true}, Case{784, 128, 32, true, false},
-          Case{32, 784, 128, false, true}, Case{20, 1024, 300, false, false}}) {
+          Case{32, 784, 128, false, true}, Case{20, 1024, 300, false, false},
+          Case{1024, 33, 40, true, false, 0, true}}) {
       check<float>(isa_named(name), s);
       if (HasFatalFailure()) return;
     }

@@ -31,7 +31,7 @@ TEST(Isa, EveryTableIsComplete) {
     for (int op = 0; op < map_op_count; ++op)
       for (int type : {0, 1}) EXPECT_NE(table.map[op][type], nullptr) << op;
     for (const auto& row : table.cast)
-      for (const MapKernel* kernel : row) EXPECT_NE(kernel, nullptr);
+      for (MapKernel* kernel : row) EXPECT_NE(kernel, nullptr);
     for (const auto& row : table.reduce_rows)
       for (int type = 0; type < 5; ++type) EXPECT_NE(row[type], nullptr);
     for (int width = 0; width < width_count; ++width) {

@@ -131,7 +131,7 @@ TEST(Vmath, Power) {
 TEST(Vmath, SameBitsAtEveryPosition) {
   for (std::string_view name : isa_names())
     for (const Function& function : functions) {
-      const MapKernel* kernel = isa_named(name).map[static_cast<int>(function.op)][0];
+      MapKernel* kernel = isa_named(name).map[static_cast<int>(function.op)][0];
       std::vector<float> in(67), out(67), alone(67);
       for (size_t i = 0; i < in.size(); ++i) in[i] = 0.037f * static_cast<float>(i) + 0.01f;
       kernel(out.data(), in.data(), nullptr, nullptr, 67);

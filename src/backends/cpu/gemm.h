@@ -16,7 +16,8 @@ struct GemmRegion {
 };
 
 /// How one product is computed. op(A) is [m, k]: stored so with row stride `lda`, or as [k, m] when
-/// `transpose_a`; likewise op(B) [k, n] and `ldb`. Strides count elements.
+/// `transpose_a`; likewise op(B) [k, n] and `ldb`. Strides count elements; rows a multiple of 4096
+/// bytes apart cost speed (up to a tenth with AVX-512, half with AVX2 when A is transposed).
 struct GemmPlan {
   int64_t m, n, k;
   bool transpose_a, transpose_b;

@@ -195,7 +195,11 @@ void map_cast_to_bool(void* dst, const void* a, const void*, const void*, int64_
 using Wide = Native<double>;
 using Narrow = Vector<float, native_lanes<double>>;
 SOMA_INLINE Wide widened(const float* from) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(from));  // GCC 12 converts by halves
+#else
   return __builtin_convertvector(load<Narrow>(from), Wide);
+#endif
 }
 SOMA_INLINE void store_narrowed(float* to, Wide value) {
   store(to, __builtin_convertvector(value, Narrow));

@@ -102,6 +102,7 @@ void copy2d(void* dst, Strides2d to, const void* src, Strides2d from, int64_t ro
             int64_t cols) noexcept {
   T* d = static_cast<T*>(dst);
   const T* s = static_cast<const T*>(src);
+  if (cols == 0) return;  // the pointers may be null
   if (to.col == 1 && from.col == 1) {
     for (int64_t r = 0; r < rows; ++r)
       __builtin_memcpy(d + r * to.row, s + r * from.row, static_cast<size_t>(cols) * sizeof(T));

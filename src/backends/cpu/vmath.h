@@ -57,13 +57,19 @@ SOMA_INLINE D keeping_zero(D x, D result) {
   return x == 0.0 ? x : result;
 }
 
-/// c[0] + c[1] x + … by Horner's rule.
+/// c[0] + c[1] x + …, the even and the odd terms each by Horner's rule: two short chains of
+/// dependent steps are faster than a long one.
 template <class D, int terms>
 SOMA_INLINE D polynomial(D x, const double (&c)[terms]) {
-  D sum = all<D>(c[terms - 1]);
+  static_assert(terms % 2 == 0);
+  const D square = x * x;
+  D even = all<D>(c[terms - 2]), odd = all<D>(c[terms - 1]);
   SOMA_UNROLL
-  for (int i = terms - 2; i >= 0; --i) sum = multiply_add(sum, x, all<D>(c[i]));
-  return sum;
+  for (int i = terms - 4; i >= 0; i -= 2) {
+    even = multiply_add(even, square, all<D>(c[i]));
+    odd = multiply_add(odd, square, all<D>(c[i + 1]));
+  }
+  return multiply_add(odd, x, even);
 }
 
 /// Adding this rounds to an integer and leaves it in the low bits of the sum.
