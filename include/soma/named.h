@@ -121,7 +121,8 @@ struct Bind {
         return function(
             std::forward<Fixed>(fixed)...,
             Reader<std::tuple_element_t<sizeof...(Fixed) + I, Types>>::read(arguments[I])...);
-      }(std::make_index_sequence<sizeof...(All) - sizeof...(Fixed)>{});
+      }
+      (std::make_index_sequence<sizeof...(All) - sizeof...(Fixed)>{});
     };
   }
   /// The parameters of such a function, named and given defaults by the specification.
@@ -133,7 +134,8 @@ struct Bind {
       const std::array<std::string (*)(std::string_view), count> types{
           canonical<std::tuple_element_t<sizeof...(Fixed) + I, Types>>...};
       return parse_parameters(specification, types);
-    }(std::make_index_sequence<count>{});
+    }
+    (std::make_index_sequence<count>{});
   }
 };
 
@@ -172,10 +174,12 @@ class Registry {
 template <class R>
 class Named {
  public:
-  Named(const Registry<R>& registry, std::string_view name, std::initializer_list<Argument> arguments)
+  Named(const Registry<R>& registry, std::string_view name,
+        std::initializer_list<Argument> arguments)
       : row_(&registry.find(name)),
-        arguments_(detail::resolve(registry.kind(), *row_,
-                                   std::span<const Argument>(arguments.begin(), arguments.size()))) {}
+        arguments_(
+            detail::resolve(registry.kind(), *row_,
+                            std::span<const Argument>(arguments.begin(), arguments.size()))) {}
   /// From the text form.
   Named(const Registry<R>& registry, std::string_view text) {
     const detail::CallText call = detail::parse_call(registry.kind(), text);

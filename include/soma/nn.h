@@ -1,4 +1,5 @@
-// Activation functions, losses and initializers: registries of rows (soma/named.h) over the builder.
+// Activation functions, losses and initializers: registries of rows (soma/named.h) over the
+// builder.
 //
 //   Value y = relu(x);                       an activation is a function over values
 //   Activation f = leaky_relu(0.2);          with arguments it is an object; f(x), f.text()
@@ -122,11 +123,13 @@ ActivationRow activation_row(Row texts, std::string_view parameters, std::string
     const std::array<std::string (*)(std::string_view), count> types{
         detail::canonical<std::tuple_element_t<I, Types>>...};
     row.parameters = detail::parse_parameters(parameters, types);
-  }(std::make_index_sequence<count>{});
+  }
+  (std::make_index_sequence<count>{});
   row.build = [build](const ActivationCall& call) {
     return [&]<size_t... I>(std::index_sequence<I...>) {
       return build(call.x, detail::take<P>(call, I)...);
-    }(std::make_index_sequence<all>{});
+    }
+    (std::make_index_sequence<all>{});
   };
   return row;
 }

@@ -83,8 +83,8 @@ std::string checked(std::string_view kind, const Row& row, const Parameter& p,
   }
   const bool is_number = p.canonical == canonical<double>;
   if (is_number && !p.range.empty() && !in_range(Reader<double>::read(text), p.range)) {
-    throw ArgumentError(cat("the ", kind, " \"", row.name, "\" needs ", p.name, " in ", p.range,
-                            ", found ", text));
+    throw ArgumentError(
+        cat("the ", kind, " \"", row.name, "\" needs ", p.name, " in ", p.range, ", found ", text));
   }
   return text;
 }
@@ -132,9 +132,9 @@ CallText parse_call(std::string_view kind, std::string_view whole) {
   const std::string_view text = trim(whole);
   const size_t open = text.find('(');
   CallText call{std::string(trim(text.substr(0, open))), {}};
-  const bool closed = open == std::string_view::npos ||
-                      (text.back() == ')' && std::ranges::count(text, '(') ==
-                                                 std::ranges::count(text, ')'));
+  const bool closed =
+      open == std::string_view::npos ||
+      (text.back() == ')' && std::ranges::count(text, '(') == std::ranges::count(text, ')'));
   if (!is_name(call.name) || !closed) {
     throw ArgumentError(cat("cannot read the ", kind, " \"", whole,
                             "\"; write a name, or a name and arguments like name(x=1 y=2)"));
@@ -152,8 +152,8 @@ CallText parse_call(std::string_view kind, std::string_view whole) {
     if (equals == std::string_view::npos) {
       call.items.push_back({"", std::string(word)});
     } else {
-      call.items.push_back({std::string(word.substr(0, equals)),
-                            std::string(word.substr(equals + 1))});
+      call.items.push_back(
+          {std::string(word.substr(0, equals)), std::string(word.substr(equals + 1))});
     }
   }
   return call;
@@ -203,7 +203,8 @@ std::vector<std::string> resolve(std::string_view kind, const Row& row, const Ca
       throw ArgumentError(cat("the ", kind, " \"", row.name, "\" is given ", names[at], " twice"));
     }
     if (value.empty()) {
-      throw ArgumentError(cat("the ", kind, " \"", row.name, "\" has nothing after \"", key, "=\""));
+      throw ArgumentError(
+          cat("the ", kind, " \"", row.name, "\" has nothing after \"", key, "=\""));
     }
     given[at] = value;
   }

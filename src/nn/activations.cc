@@ -18,9 +18,10 @@ static Registry<ActivationRow> built_in_activations() {
     row.function = function;
     registry.add(std::move(row));
   };
-#define SOMA_ROW(vector, name, formula, derivative, source, note, parameters, arguments, ...)    \
-  add(activation_row({#name, formula, source, note, {}}, parameters, derivative,                 \
-                     +[] arguments -> Value { return __VA_ARGS__; }),                            \
+#define SOMA_ROW(vector, name, formula, derivative, source, note, parameters, arguments, ...) \
+  add(activation_row(                                                                         \
+          {#name, formula, source, note, {}}, parameters, derivative,                         \
+          +[] arguments -> Value { return __VA_ARGS__; }),                                    \
       vector, &name);
 #define SOMA_ACTIVATION(...) SOMA_ROW(false, __VA_ARGS__)
 #define SOMA_VECTOR_ACTIVATION(...) SOMA_ROW(true, __VA_ARGS__)
@@ -40,9 +41,9 @@ Registry<ActivationRow>& activations() {
 #define SOMA_ACTIVATION_OP(name, ...)
 #include "soma/activations.def"
 
-#define SOMA_ACTIVATION(name, ...)                                             \
+#define SOMA_ACTIVATION(name, ...)                                              \
   Activation name(Argument a, Argument b, Argument c, Argument d, Argument e) { \
-    return Activation(#name, {a, b, c, d, e});                                 \
+    return Activation(#name, {a, b, c, d, e});                                  \
   }
 #include "soma/activations.def"
 
@@ -52,7 +53,8 @@ Setting Reader<Setting>::read(std::string_view text) {
   const size_t colon = text.find(':');
   const std::string_view word = text.substr(0, colon);
   try {
-    if (word != "learned" && word != "shared") return {Setting::Kind::fixed, Reader<double>::read(text)};
+    if (word != "learned" && word != "shared")
+      return {Setting::Kind::fixed, Reader<double>::read(text)};
     const auto kind = word == "learned" ? Setting::Kind::learned : Setting::Kind::shared;
     if (colon == std::string_view::npos) return {kind, std::numeric_limits<double>::quiet_NaN()};
     return {kind, Reader<double>::read(text.substr(colon + 1))};
@@ -74,7 +76,8 @@ static const ActivationRow& row_of(Value (*function)(Value)) {
     if (row.function == function) return row;
   }
   throw ArgumentError(
-      "this function over values is not a registered activation; add a row for it to activations()");
+      "this function over values is not a registered activation; add a row for it to "
+      "activations()");
 }
 
 Activation::Activation(Value (*function)(Value))
@@ -98,9 +101,8 @@ static Value value_of(const Setting& setting, const Activation& f, const Paramet
   if (setting.kind == Setting::Kind::fixed) return x.graph().constant(setting.value, x.type());
   const bool each = setting.kind == Setting::Kind::learned && x.rank() > 0;
   const Shape shape = each ? Shape{x.extent(axis)} : Shape{};
-  const Value trained =
-      x.graph().parameter(cat(f.name(), "_", parameter.name), shape,
-                          number(start_of(setting, f, parameter)), x.type());
+  const Value trained = x.graph().parameter(cat(f.name(), "_", parameter.name), shape,
+                                            number(start_of(setting, f, parameter)), x.type());
   if (!each) return trained;
   Shape aligned = Shape::filled(axis < 0 ? -axis : x.rank() - axis, 1);
   aligned[0] = x.extent(axis);

@@ -32,23 +32,24 @@ void check_labels(Value prediction, Value target, std::string_view loss) {
   Shape batch = prediction.shape();
   if (batch.rank() > 0) batch = Shape(std::span(batch.begin(), batch.end() - 1));
   if (prediction.rank() == 0 || target.shape() != batch) {
-    throw ShapeError(cat(loss, ": the prediction is ", prediction.shape(), ", so the labels must be ",
-                         batch, ", one for each row of classes; found ", target.type(),
-                         target.shape()));
+    throw ShapeError(cat(loss, ": the prediction is ", prediction.shape(),
+                         ", so the labels must be ", batch, ", one for each row of classes; found ",
+                         target.type(), target.shape()));
   }
 }
 
 Value per_class(Value like_this, const std::vector<double>& numbers) {
   std::vector<Value> parts;
-  for (const double w : numbers) parts.push_back(like_this.graph().constant(w, {1}, like_this.type()));
+  for (const double w : numbers)
+    parts.push_back(like_this.graph().constant(w, {1}, like_this.type()));
   return concat(parts, 0);
 }
 
 void check_weights(const std::vector<double>& weights, int64_t classes) {
   if (weights.empty()) return;
   if (static_cast<int64_t>(weights.size()) != classes) {
-    throw ShapeError(cat("cross_entropy has ", weights.size(), " class weights, but the prediction ",
-                         "has ", classes, " classes"));
+    throw ShapeError(cat("cross_entropy has ", weights.size(),
+                         " class weights, but the prediction ", "has ", classes, " classes"));
   }
   for (const double w : weights) {
     if (w < 0) throw ArgumentError(cat("cross_entropy: the class weight ", w, " is negative"));
@@ -68,9 +69,9 @@ LossTerms cross_entropy_of(Value p, Value t, double smoothing, const std::vector
   if (labels) {
     check_labels(p, t, "cross_entropy");
   } else if (p.shape() != t.shape() || p.rank() == 0) {
-    throw ShapeError(cat("cross_entropy: the prediction is ", p.shape(), ", so the targets must be ",
-                         "integer labels, or probabilities of the same shape; found ", t.type(),
-                         t.shape()));
+    throw ShapeError(
+        cat("cross_entropy: the prediction is ", p.shape(), ", so the targets must be ",
+            "integer labels, or probabilities of the same shape; found ", t.type(), t.shape()));
   }
   const int64_t classes = p.extent(-1);
   check_weights(weights, classes);

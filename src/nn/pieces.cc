@@ -9,15 +9,11 @@ Value like(Value x, double value) { return x.graph().constant(value, x.shape(), 
 Value below_zero(Value x) { return select(x > 0.0, 0.0, x); }
 Value magnitude(Value x) { return select(x > 0.0, x, -x); }
 
-Value clip(Value x, Value lo, Value hi) {
-  return select(lo < x, select(x < hi, x, hi), lo);
-}
+Value clip(Value x, Value lo, Value hi) { return select(lo < x, select(x < hi, x, hi), lo); }
 Value clip(Value x, double lo, double hi) { return clip(x, like(x, lo), like(x, hi)); }
 Value clip(Value x, double lo, Value hi) { return clip(x, like(x, lo), hi); }
 
-Value log_one_plus_exp(Value x) {
-  return select(x > 0.0, x, 0.0) + log1p(exp(-magnitude(x)));
-}
+Value log_one_plus_exp(Value x) { return select(x > 0.0, x, 0.0) + log1p(exp(-magnitude(x))); }
 Value inverse_sinh(Value x) {
   const Value m = magnitude(x), s = square(x);
   const Value positive = log1p(m + s / (1.0 + sqrt(1.0 + s)));
@@ -68,8 +64,8 @@ Value entmax15_of(Value x) {
 
 static Value half(Value x, size_t which) {
   if (x.extent(-1) % 2) {
-    throw ShapeError(cat("a gated activation splits its inputs into two halves, but ",
-                         x.extent(-1), " is odd"));
+    throw ShapeError(
+        cat("a gated activation splits its inputs into two halves, but ", x.extent(-1), " is odd"));
   }
   return split(x, 2, -1)[which];
 }
@@ -107,7 +103,8 @@ Value one_hot(Value index, int64_t classes, DType type) {
 Value uniform_noise(Value x, const ActivationContext& context) {
   if (!context.key) {
     throw ArgumentError(
-        "a random activation needs the random key of the training step: set ActivationContext::key");
+        "a random activation needs the random key of the training step: set "
+        "ActivationContext::key");
   }
   return rng(context.key, x.shape(), context.stream, x.type());
 }
