@@ -48,6 +48,10 @@ class Console {
   bool reader_gone_ = false;
 };
 
+/// With that many digits after the point; the same in every locale.
+std::string fixed(double value, int digits);
+std::string scientific(double value, int digits);
+
 /// Rows under a heading, columns padded to their widest cell; numbers (cells that start with a
 /// digit, sign or point) align to the right.
 std::string table(const std::vector<std::vector<std::string>>& rows);

@@ -15,8 +15,8 @@ int64_t to_integer(std::string_view flag, std::string_view text, int64_t least, 
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || value < least || value > most) {
-    const std::string limit = most == no_limit ? cat("of at least ", least)
-                                               : cat("from ", least, " to ", most);
+    const std::string limit =
+        most == no_limit ? cat("of at least ", least) : cat("from ", least, " to ", most);
     throw UsageError(cat(flag, " takes a whole number ", limit, "; found \"", text, "\""));
   }
   return value;
@@ -119,9 +119,9 @@ class Parser : public Options {
     }
     const std::string name = first.substr(0, first.find('='));
     const std::string guess = did_you_mean(name, known);
-    throw UsageError(cat("soma ", command, " has no option \"", name, "\"",
-                         guess.empty() ? cat("; soma ", command, " --help lists the options")
-                                       : guess));
+    throw UsageError(
+        cat("soma ", command, " has no option \"", name, "\"",
+            guess.empty() ? cat("; soma ", command, " --help lists the options") : guess));
   }
 
   CLI::App app_;

@@ -71,18 +71,18 @@ Evaluation evaluate(const Network& net, const Dataset& dataset, const Loss& loss
 struct Event {
   enum class Kind : uint8_t { begin, step, epoch, end };
   Kind kind = Kind::begin;
-  int epoch = 0;        ///< The epoch that runs or ended, from 1; 0 at begin.
-  int epochs = 0;       ///< As planned.
-  int64_t step = 0;     ///< Batches done in this epoch.
-  int64_t steps = 0;    ///< Batches of an epoch.
-  double loss = 0;      ///< Mean over the rows of this epoch so far, as seen while training.
-  double step_loss = 0; ///< Of the last batch.
-  std::span<const Score> metrics = {};         ///< Over this epoch so far; updated at epoch ends.
-  const Evaluation* validation = nullptr;      ///< At the end of epochs, when there is such data.
-  double learning_rate = 0;                    ///< Of the last step; 0 at begin.
-  double samples_per_second = 0;               ///< In this epoch so far, without validation.
-  double seconds = 0;                          ///< Since the start of fit().
-  double seconds_left = 0;                     ///< Estimated, for all epochs that remain.
+  int epoch = 0;         ///< The epoch that runs or ended, from 1; 0 at begin.
+  int epochs = 0;        ///< As planned.
+  int64_t step = 0;      ///< Batches done in this epoch.
+  int64_t steps = 0;     ///< Batches of an epoch.
+  double loss = 0;       ///< Mean over the rows of this epoch so far, as seen while training.
+  double step_loss = 0;  ///< Of the last batch.
+  std::span<const Score> metrics = {};     ///< Over this epoch so far; updated at epoch ends.
+  const Evaluation* validation = nullptr;  ///< At the end of epochs, when there is such data.
+  double learning_rate = 0;                ///< Of the last step; 0 at begin.
+  double samples_per_second = 0;           ///< In this epoch so far, without validation.
+  double seconds = 0;                      ///< Since the start of fit().
+  double seconds_left = 0;                 ///< Estimated, for all epochs that remain.
 };
 /// Answers whether to go on: false ends the training after this batch.
 using Callback = std::function<bool(const Event&)>;
@@ -95,12 +95,12 @@ Callback early_stopping(int patience, double least_gain = 0);
 
 /// What one epoch brought.
 struct EpochRecord {
-  int epoch = 0;              ///< From 1.
-  double loss = 0;            ///< Mean over the training rows, as seen while training.
-  std::vector<Score> metrics; ///< Over the training rows, as seen while training.
+  int epoch = 0;               ///< From 1.
+  double loss = 0;             ///< Mean over the training rows, as seen while training.
+  std::vector<Score> metrics;  ///< Over the training rows, as seen while training.
   std::optional<Evaluation> validation;
-  double learning_rate = 0;   ///< Of the last step.
-  double seconds = 0;         ///< Of this epoch, with validation.
+  double learning_rate = 0;  ///< Of the last step.
+  double seconds = 0;        ///< Of this epoch, with validation.
 };
 struct History {
   std::vector<EpochRecord> epochs;
@@ -115,8 +115,8 @@ struct FitOptions {
   int epochs = 1;
   int64_t batch = 32;  ///< Rows of a step; the last one of an epoch takes what remains.
   const Dataset* validation = nullptr;  ///< Evaluated after each epoch.
-  uint64_t seed = 0;   ///< Of the order of the rows, of a fresh network's weights and of dropout.
-  bool shuffle = true; ///< A new order each epoch.
+  uint64_t seed = 0;    ///< Of the order of the rows, of a fresh network's weights and of dropout.
+  bool shuffle = true;  ///< A new order each epoch.
   Device device = Device::cpu();
   std::vector<std::string> metrics;  ///< As in EvaluateOptions.
   std::vector<Callback> callbacks;

@@ -108,9 +108,9 @@ void Trainer::diverged(int epoch, int64_t last_step) {
   for (int64_t i = snapshot_step_; i < step; ++i) do_step(i);
   const std::string fault = diagnose(step);
   snapshot_->restore();
-  throw DivergenceError(
-      cat("training diverged in epoch ", epoch, " at step ", step + 1, " of ", steps_, ": ", fault,
-          "; lower the learning rate, clip the gradients or scale the inputs"));
+  throw DivergenceError(cat("training diverged in epoch ", epoch, " at step ", step + 1, " of ",
+                            steps_, ": ", fault,
+                            "; lower the learning rate, clip the gradients or scale the inputs"));
 }
 
 }  // namespace soma::train

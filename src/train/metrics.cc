@@ -98,7 +98,8 @@ class R2 : public Metric {
   double value() const override {
     double sum = 0;
     for (const Column& column : columns_) {
-      sum += column.spread > 0 ? 1 - column.errors / column.spread : (column.errors > 0 ? 0.0 : 1.0);
+      sum +=
+          column.spread > 0 ? 1 - column.errors / column.spread : (column.errors > 0 ? 0.0 : 1.0);
     }
     return sum / static_cast<double>(columns_.size());
   }

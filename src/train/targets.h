@@ -12,11 +12,11 @@ namespace soma::train {
 
 /// The targets as the program takes them.
 struct Target {
-  Shape shape;            ///< Of one row.
-  DType type = f32;       ///< i32 for labels, else f32.
-  int64_t width = 1;      ///< The last extent of the network's output.
-  bool decides = false;   ///< The targets are classes, or yes and no: accuracy means something.
-  double threshold = 0.5; ///< See Answers.
+  Shape shape;             ///< Of one row.
+  DType type = f32;        ///< i32 for labels, else f32.
+  int64_t width = 1;       ///< The last extent of the network's output.
+  bool decides = false;    ///< The targets are classes, or yes and no: accuracy means something.
+  double threshold = 0.5;  ///< See Answers.
 };
 
 /// Throws ShapeError, TypeError or ArgumentError when data, network and loss do not go together.
