@@ -1,0 +1,250 @@
+// soma train: learns from a data set, reports on the way, and writes a model.
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "cli/recipe.h"
+#include "cli/source.h"
+#include "soma/error.h"
+#include "soma/io.h"
+#include "soma/train.h"
+#include "src/base/file.h"
+#include "src/base/text.h"
+
+namespace soma::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// The folder of the results. Made early, so that a bad path is refused before the work; removed
+/// again when it was new and nothing came of it.
+class OutputFolder {
+ public:
+  explicit OutputFolder(std::string path) : path_(std::move(path)) {
+    if (path_.empty()) return;
+    new_ = !std::filesystem::exists(path_);
+    make_folder(path_);
+    if (access(path_.c_str(), W_OK) != 0) {
+      throw FileError(cat("cannot write into the folder \"", path_, "\": permission denied"));
+    }
+  }
+  ~OutputFolder() {
+    std::error_code ignored;
+    if (new_) std::filesystem::remove(path_, ignored);  // refuses a folder with files in it
+  }
+  OutputFolder(const OutputFolder&) = delete;
+  OutputFolder& operator=(const OutputFolder&) = delete;
+
+  bool wanted() const { return !path_.empty(); }
+  std::string file(std::string_view name) const {
+    return (std::filesystem::path(path_) / name).string();
+  }
+
+ private:
+  std::string path_;
+  bool new_ = false;
+};
+
+/// What the rows are used for.
+struct Parts {
+  Dataset train;
+  std::optional<Dataset> validation, test;
+};
+
+class Train : public Command {
+ public:
+  std::string_view name() const override { return "train"; }
+  std::string_view summary() const override { return "Train a network on a data set"; }
+  std::string_view examples() const override {
+    return "  soma train fashion-mnist --net \"128 relu, 10\" --epochs 5 --batch 128 \\\n"
+           "      --optimizer adam --lr 1e-3 --seed 1 --threads 2 --out run/\n"
+           "  soma train iris --net \"8 tanh, 3\" --epochs 60 --out run/\n"
+           "  soma train houses.csv --target price --validation 0.1 --out run/\n"
+           "  soma train images.idx --labels labels.idx --optimizer \"sgd(momentum=0.9)\"\n";
+  }
+  void options(Options& o) override;
+  int run(Console& console) override;
+
+ private:
+  Parts split(TrainTest both) const;
+  Network make_network(const Dataset& train) const;
+  Optimizer make_optimizer(int64_t steps) const;
+  void introduce(Console& console, const Network& net, const Parts& parts,
+                 const Recipe& recipe) const;
+  int finish(Console& console, const Network& net, const Recipe& recipe, const History& history,
+             const Progress& progress, const Parts& parts, const OutputFolder& folder) const;
+
+  SourceOptions source_;
+  std::string net_, loss_, optimizer_ = "adam", schedule_, init_, out_;
+  int64_t epochs_ = 5, batch_ = 32, seed_ = 0, threads_ = 0, patience_ = 0;
+  double rate_ = std::nan(""), validation_ = 0, test_ = 0.2;
+};
+
+void Train::options(Options& o) {
+  source_.add_to(o);
+  o.text("--net", net_, "LAYERS",
+         "The layers, one per comma: \"128 relu, 10\" (default: 64 relu, then one neuron per class "
+         "or number)");
+  o.integer("--epochs", epochs_, 1, 1'000'000'000, "Times to go through the data");
+  o.integer("--batch", batch_, 1, 1'000'000'000, "Rows of one step");
+  o.text("--loss", loss_, "LOSS",
+         "What to make small (default: cross_entropy for classes, mean_squared_error for numbers)");
+  o.text("--optimizer", optimizer_, "NAME", "How to step, for example \"sgd(momentum=0.9)\"");
+  o.real("--lr", rate_, 0, 1e6, "Learning rate (default: the optimizer's)");
+  o.text("--schedule", schedule_, "NAME", "How the learning rate changes, for example cosine");
+  o.text("--init", init_, "NAME", "How all weights start (default: by activation)");
+  o.real("--validation", validation_, 0, 0.9,
+         "Fraction of the training rows kept for validation after each epoch");
+  o.real("--test", test_, 0, 0.9,
+         "Fraction kept for the final test where the data set has no test rows of its own");
+  o.integer("--patience", patience_, 0, 1'000'000'000,
+            "Stop when the loss has not become smaller for N epochs (0: never)");
+  o.integer("--seed", seed_, 0, no_limit, "Of the weights, the order of rows and the splits");
+  o.integer("--threads", threads_, 0, 1024, "Threads to compute with (0: every core)");
+  o.text("--out", out_, "FOLDER", "Where model.soma and history.jsonl are written");
+}
+
+int Train::run(Console& console) {
+  Parts parts = split(open_source(source_));
+  Recipe recipe = Recipe::measure(parts.train);
+  recipe.apply(parts.train);
+  if (parts.validation) recipe.apply(*parts.validation);
+  if (parts.test) recipe.apply(*parts.test);
+
+  FitOptions options;
+  options.loss = loss_.empty() ? default_loss(parts.train)
+                               : usage("--loss", [&] { return Loss::parse(loss_); });
+  recipe.loss = options.loss.text();
+  Network net = make_network(parts.train);
+  options.epochs = static_cast<int>(epochs_);
+  options.batch = batch_;
+  options.optimizer = make_optimizer((parts.train.size() + batch_ - 1) / batch_ * epochs_);
+  options.validation = parts.validation ? &*parts.validation : nullptr;
+  options.seed = static_cast<uint64_t>(seed_);
+  options.device = Device::cpu(static_cast<int>(threads_));
+  Progress progress(console);
+  catch_interrupt();
+  options.callbacks = {[&](const Event& event) {
+    progress.show(event);
+    return !interrupted();
+  }};
+  if (patience_ > 0) options.callbacks.push_back(early_stopping(static_cast<int>(patience_)));
+
+  const OutputFolder folder(out_);
+  introduce(console, net, parts, recipe);
+  const History history = fit(net, parts.train, options);
+  return finish(console, net, recipe, history, progress, parts, folder);
+}
+
+Parts Train::split(TrainTest both) const {
+  Parts parts;
+  const auto seed = static_cast<uint64_t>(seed_);
+  if (both.test.size() > 0) {
+    parts.test = std::move(both.test);
+  } else if (test_ > 0 && both.train.size() >= 20) {
+    auto [kept, held] = both.train.split(1 - test_, seed);
+    both.train = std::move(kept);
+    parts.test = std::move(held);
+  }
+  if (validation_ > 0) {
+    auto [kept, held] = both.train.split(1 - validation_, seed + 1);
+    both.train = std::move(kept);
+    if (held.size() > 0) parts.validation = std::move(held);
+  }
+  if (both.train.size() == 0) {
+    throw ArgumentError(cat("the data set \"", source_.data,
+                            "\" leaves no rows to train with; keep fewer for --validation and "
+                            "--test"));
+  }
+  parts.train = std::move(both.train);
+  return parts;
+}
+
+Network Train::make_network(const Dataset& train) const {
+  const int64_t outputs =
+      train.is_classification() ? train.classes() : train.target_shape().elements();
+  const std::string text = net_.empty() ? cat("64 relu, ", outputs) : net_;
+  return usage("--net", [&] {
+    std::vector<Layer> layers = parse_layers(text);
+    if (layers.empty() || layers.front().kind() != "input") {
+      layers.insert(layers.begin(), input(train.input_shape()));
+    }
+    for (Layer& layer : layers) {
+      const auto& fields = layer_kind(layer.kind()).fields;
+      const bool takes = std::any_of(fields.begin(), fields.end(),
+                                     [](const LayerField& f) { return f.name == "weights"; });
+      if (takes && !init_.empty()) layer = layer.with("weights", init_);
+    }
+    return Network(std::move(layers));
+  });
+}
+
+void Train::introduce(Console& console, const Network& net, const Parts& parts,
+                      const Recipe& recipe) const {
+  const NetworkInfo& info = net.info();
+  if (console.json()) {
+    if (console.quiet()) return;
+    return console.event({{"event", "begin"},
+                          {"data", recipe.data},
+                          {"rows", parts.train.size()},
+                          {"validation_rows", parts.validation ? parts.validation->size() : 0},
+                          {"test_rows", parts.test ? parts.test->size() : 0},
+                          {"net", net.text()},
+                          {"layers", info.layer_count},
+                          {"neurons", info.neurons},
+                          {"parameters", info.parameters},
+                          {"loss", recipe.loss},
+                          {"epochs", epochs_},
+                          {"batch", batch_}});
+  }
+  console.note(cat(recipe.data, ": ", parts.train.size(), " rows to train with",
+                   parts.validation ? cat(", ", parts.validation->size(), " to validate") : "",
+                   parts.test ? cat(", ", parts.test->size(), " to test") : ""));
+  console.note(cat("network: ", info.layer_count, info.layer_count == 1 ? " layer, " : " layers, ",
+                   info.neurons, " neurons, ", info.parameters, " parameters; loss ", recipe.loss));
+}
+
+int Train::finish(Console& console, const Network& net, const Recipe& recipe,
+                  const History& history, const Progress& progress, const Parts& parts,
+                  const OutputFolder& folder) const {
+  const bool cut = interrupted();
+  Json done{{"event", "done"}, {"epochs", history.epochs.size()}};
+  std::optional<Evaluation> test;
+  if (parts.test && !cut) {
+    test = evaluate(net, *parts.test, Loss::parse(recipe.loss),
+                    {.device = Device::cpu(static_cast<int>(threads_))});
+    add_scores(done, "test_", *test);
+  }
+  done["seconds"] = history.seconds;
+  done["weights_sha256"] = weights_sha256(net);
+  if (folder.wanted()) {
+    save_model(net, recipe, folder.file("model.soma"));
+    write_file_atomic(folder.file("history.jsonl"), progress.history());
+    done["model"] = folder.file("model.soma");
+  }
+  if (cut) done["interrupted"] = true;
+  if (console.json()) {
+    console.event(done);
+  } else {
+    if (cut) {
+      console.line(cat("interrupted after ", history.steps, " steps",
+                       folder.wanted() ? "; what was learned is saved" : ""));
+    }
+    if (test) console.line(cat("test  ", scores_text(test->loss, test->metrics)));
+    console.note(cat("trained for ", duration_text(history.seconds), ", weights ",
+                     done["weights_sha256"].get<std::string>().substr(0, 16)));
+    if (folder.wanted()) console.line(cat("saved ", folder.file("model.soma")));
+  }
+  return cut ? exit_interrupted : exit_ok;
+}
+
+}  // namespace
+
+std::unique_ptr<Command> make_train() { return std::make_unique<Train>(); }
+
+}  // namespace soma::cli
