@@ -32,8 +32,6 @@ std::pair<std::string, int64_t> parse_neuron(std::string_view text) {
   return {std::string(text.substr(0, colon)), index};
 }
 
-std::vector<int64_t> extents(const Shape& shape) { return {shape.begin(), shape.end()}; }
-
 class Inspect : public Command {
  public:
   std::string_view name() const override { return "inspect"; }
@@ -62,7 +60,7 @@ class Inspect : public Command {
       show_layers(console, model);
     }
     if (!graph_.empty())
-      write(console, graph_, draw_network(model.net, format_of("--graph", graph_)));
+      write(console, graph_, draw_network(model.net, {.format = format_of("--graph", graph_)}));
     if (!program_.empty()) {
       const Graph program = model.net.inference_graph(1);
       write(console, program_, draw_graph(program, format_of("--program", program_)));
@@ -71,13 +69,13 @@ class Inspect : public Command {
   }
 
  private:
-  static DrawingFormat format_of(const std::string& flag, const std::string& path) {
+  static DrawFormat format_of(const std::string& flag, const std::string& path) {
     const auto ends = [&](std::string_view end) {
       return path.size() > end.size() &&
              path.compare(path.size() - end.size(), end.size(), end) == 0;
     };
-    if (ends(".svg")) return DrawingFormat::svg;
-    if (ends(".dot")) return DrawingFormat::dot;
+    if (ends(".svg")) return DrawFormat::svg;
+    if (ends(".dot")) return DrawFormat::dot;
     throw UsageError(cat(flag, " writes files that end in .svg or .dot; found \"", path, "\""));
   }
 
@@ -87,41 +85,17 @@ class Inspect : public Command {
   }
 
   static void show_layers(Console& console, const Model& model) {
-    const NetworkInfo& info = model.net.info();
     if (!console.json()) {
-      std::ostringstream text;
-      model.net.summary(text);
-      console.line(text.str());
+      console.line(summary(model.net));
       console.note(cat("trained on ", model.recipe.data, " with the loss ", model.recipe.loss));
       return;
     }
     Json object{{"event", "network"},
                 {"text", model.net.text()},
-                {"input", extents(info.input)},
-                {"output", extents(info.output)},
-                {"layer_count", info.layer_count},
-                {"neurons", info.neurons},
-                {"links", info.links},
-                {"parameters", info.parameters},
-                {"flops", info.flops},
-                {"parameter_bytes", info.parameter_bytes},
                 {"data", model.recipe.data},
                 {"loss", model.recipe.loss},
                 {"classes", model.recipe.class_names}};
-    for (const LayerInfo& layer : info.layers) {
-      object["layers"].push_back({{"name", layer.name},
-                                  {"kind", layer.kind},
-                                  {"text", layer.text},
-                                  {"sources", layer.sources},
-                                  {"input", extents(layer.input)},
-                                  {"output", extents(layer.output)},
-                                  {"neurons", layer.neurons},
-                                  {"links", layer.links},
-                                  {"parameters", layer.parameters},
-                                  {"frozen", layer.frozen},
-                                  {"flops", layer.flops},
-                                  {"activations", layer.activations}});
-    }
+    object.update(Json::parse(summary(model.net, SummaryFormat::json)));
     console.event(object);
   }
 
