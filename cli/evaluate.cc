@@ -40,7 +40,7 @@ class Evaluate : public Command {
     for (const auto part : split(metrics_, ',')) {
       if (!trim(part).empty()) options.metrics.emplace_back(trim(part));
     }
-    const Evaluation result = evaluate(model.net, dataset, Loss::parse(model.recipe.loss), options);
+    const Evaluation result = evaluate(model.net, dataset, loss_named(model.recipe.loss), options);
     if (console.json()) {
       nlohmann::ordered_json object{
           {"event", "evaluation"}, {"data", dataset.name}, {"rows", result.rows}};

@@ -84,7 +84,7 @@ Recipe Recipe::parse(std::string_view text, const std::string& path) {
 }
 
 Prediction interpret_outputs(std::span<const float> outputs, const Recipe& recipe) {
-  const Loss loss = Loss::parse(recipe.loss);
+  const Loss loss = loss_named(recipe.loss);
   Prediction result;
   result.values.assign(outputs.begin(), outputs.end());
   auto& values = result.values;

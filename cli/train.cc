@@ -118,7 +118,7 @@ int Train::run(Console& console) {
 
   FitOptions options;
   options.loss = loss_.empty() ? default_loss(parts.train)
-                               : usage("--loss", [&] { return Loss::parse(loss_); });
+                               : usage("--loss", [&] { return loss_named(loss_); });
   recipe.loss = options.loss.text();
   Network net = make_network(parts.train);
   options.epochs = static_cast<int>(epochs_);
@@ -216,7 +216,7 @@ int Train::finish(Console& console, const Network& net, const Recipe& recipe,
   Json done{{"event", "done"}, {"epochs", history.epochs.size()}};
   std::optional<Evaluation> test;
   if (parts.test && !cut) {
-    test = evaluate(net, *parts.test, Loss::parse(recipe.loss),
+    test = evaluate(net, *parts.test, loss_named(recipe.loss),
                     {.device = Device::cpu(static_cast<int>(threads_))});
     add_scores(done, "test_", *test);
   }

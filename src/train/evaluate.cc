@@ -55,7 +55,7 @@ LossGraph::LossGraph(const Network& net, const Loss& function, const Target& tar
   const Value in = graph.input("input", batch_of(net.sample_shape()));
   const Value wanted = graph.input("target", batch_of(target.shape), target.type);
   const Value out = net.build(graph, in, training, &taps);
-  loss = function(out, wanted);
+  loss = loss_of(function, target, out, wanted);
   graph.output("output", out);
   graph.output("loss", loss);
 }
@@ -63,7 +63,8 @@ LossGraph::LossGraph(const Network& net, const Loss& function, const Target& tar
 std::vector<std::string> metric_names(const std::vector<std::string>& asked, const Target& target) {
   if (!asked.empty()) return asked;
   if (target.decides) return {"accuracy"};
-  return {"mae", "r2"};
+  if (target.width == 1 || target.threshold > 0) return {"mae", "r2"};
+  return {};  // shares of classes as targets
 }
 
 Evaluator::Evaluator(const Network& net, const Dataset& dataset, const Loss& loss,

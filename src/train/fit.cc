@@ -68,7 +68,7 @@ Program Trainer::make_program(int64_t rows) {
     if (found == net_.tensors().end()) {
       found = carried_.find(input.name);
       if (found == carried_.end()) {
-        found = carried_.emplace(input.name, initial_state(input, options_.seed)).first;
+        found = carried_.emplace(input.name, initial_value(input, options_.seed)).first;
       }
     }
     program.plan().bind(input.name, found->second);
@@ -176,6 +176,10 @@ void Trainer::check(int epoch, int64_t steps_done) {
 History fit(Network& net, const Dataset& data, const FitOptions& options) {
   train::check_options(options);
   return train::Trainer(net, data, options).run();
+}
+
+Loss default_loss(const Dataset& dataset) {
+  return dataset.is_classification() ? cross_entropy() : mean_squared_error();
 }
 
 Callback early_stopping(int patience, double least_gain) {

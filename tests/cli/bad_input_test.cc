@@ -77,7 +77,7 @@ const std::vector<Case> cases = {
     {"unknown target column", {"train", table, "--target", "prize"}, 1, {"prize", "price"}},
     {"wrong number of outputs", {"train", "iris", "--net", "8 relu, 2"}, 1, {"2", "3"}},
     {"input that does not fit", {"train", "iris", "--net", "input 7, 8 relu, 3"}, 1, {"7", "4"}},
-    {"loss for numbers on classes", {"train", "iris", "--loss", "binary_cross_entropy"}, 1, {"binary_cross_entropy"}},
+    {"one output for three classes", {"train", "iris", "--net", "8 relu, 1", "--loss", "hinge"}, 1, {"3 classes", "1 neuron"}},
     {"softmax before cross-entropy", {"train", "iris", "--net", "8 relu, 3, softmax"}, 1, {"softmax"}},
     {"classes loss on numbers", {"train", table, "--loss", "cross_entropy"}, 1, {"cross_entropy"}},
     {"training that diverges", {"train", table, "--optimizer", "sgd", "--lr", "1000000", "--quiet"}, 1, {"diverged", "epoch", "step"}},
