@@ -86,7 +86,7 @@ class Inspect : public Command {
 
   static void show_layers(Console& console, const Model& model) {
     if (!console.json()) {
-      console.line(summary(model.net));
+      console.line(soma::summary(model.net));
       console.note(cat("trained on ", model.recipe.data, " with the loss ", model.recipe.loss));
       return;
     }
@@ -95,7 +95,7 @@ class Inspect : public Command {
                 {"data", model.recipe.data},
                 {"loss", model.recipe.loss},
                 {"classes", model.recipe.class_names}};
-    object.update(Json::parse(summary(model.net, SummaryFormat::json)));
+    object.update(Json::parse(soma::summary(model.net, SummaryFormat::json)));
     console.event(object);
   }
 

@@ -58,7 +58,7 @@ struct EvaluateOptions {
   int64_t batch = 256;
   /// Names of metrics; empty takes those that suit the data and the loss: accuracy for classes,
   /// mae and r2 for numbers.
-  std::vector<std::string> metrics;
+  std::vector<std::string> metrics = {};
 };
 /// Runs the network over a data set. Throws what fit() throws before the first batch.
 Evaluation evaluate(const Network& net, const Dataset& dataset, const Loss& loss,
@@ -118,8 +118,8 @@ struct FitOptions {
   uint64_t seed = 0;    ///< Of the order of the rows, of a fresh network's weights and of dropout.
   bool shuffle = true;  ///< A new order each epoch.
   Device device = Device::cpu();
-  std::vector<std::string> metrics;  ///< As in EvaluateOptions.
-  std::vector<Callback> callbacks;
+  std::vector<std::string> metrics = {};  ///< As in EvaluateOptions.
+  std::vector<Callback> callbacks = {};
 };
 
 /// Trains the network in place. A fresh network starts from weights of `seed`; another one goes on
