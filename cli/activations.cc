@@ -30,12 +30,11 @@ std::string parameters_text(const Row& row) {
 Json as_json(const ActivationRow& row) {
   Json parameters = Json::array();
   for (const Parameter& parameter : row.parameters) {
-    parameters.push_back({{"name", parameter.name},
-                          {"default", parameter.initial},
-                          {"range", parameter.range}});
+    parameters.push_back(
+        {{"name", parameter.name}, {"default", parameter.initial}, {"range", parameter.range}});
   }
-  return {{"name", row.name},         {"formula", row.formula},   {"derivative", row.derivative},
-          {"vector", row.vector},     {"parameters", parameters}, {"source", row.source},
+  return {{"name", row.name},     {"formula", row.formula},   {"derivative", row.derivative},
+          {"vector", row.vector}, {"parameters", parameters}, {"source", row.source},
           {"note", row.note}};
 }
 
@@ -89,7 +88,8 @@ class Activations : public Command {
     if (!only_.empty()) {
       chosen.push_back(usage("--only", [&] { return activation_named(only_); }));
     } else {
-      for (const ActivationRow& row : soma::activations()) chosen.emplace_back(row.name, no_arguments);
+      for (const ActivationRow& row : soma::activations())
+        chosen.emplace_back(row.name, no_arguments);
     }
     if (!plot_.empty()) {
       plot(console, chosen);
