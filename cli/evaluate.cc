@@ -2,8 +2,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/model_data.h"
 #include "cli/progress.h"
-#include "cli/recipe.h"
 #include "cli/source.h"
 #include "soma/train.h"
 #include "src/base/text.h"
@@ -31,16 +31,17 @@ class Evaluate : public Command {
 
   int run(Console& console) override {
     const Model model = load_model(model_);
-    TrainTest both = open_source(source_, model.recipe.class_names);
+    TrainTest both = open_source(source_, model.info.class_names);
     Dataset dataset = both.test.size() > 0 ? std::move(both.test) : std::move(both.train);
-    model.recipe.apply(dataset);
+    prepare_rows(dataset, model.info);
     EvaluateOptions options;
     options.device = Device::cpu(static_cast<int>(threads_));
     options.batch = batch_;
     for (const auto part : split(metrics_, ',')) {
       if (!trim(part).empty()) options.metrics.emplace_back(trim(part));
     }
-    const Evaluation result = evaluate(model.net, dataset, loss_named(model.recipe.loss), options);
+    const Evaluation result =
+        evaluate(model.network, dataset, loss_named(model.info.loss), options);
     if (console.json()) {
       nlohmann::ordered_json object{
           {"event", "evaluation"}, {"data", dataset.name}, {"rows", result.rows}};

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
-#include "cli/recipe.h"
+#include "cli/model_data.h"
 #include "soma/error.h"
 #include "soma/inspect.h"
 #include "src/base/file.h"
@@ -55,14 +55,14 @@ class Inspect : public Command {
     Model model = load_model(model_);
     if (!neuron_.empty()) {
       const auto [layer, index] = parse_neuron(neuron_);
-      show_neuron(console, model.net.neuron(layer, index));
+      show_neuron(console, model.network.neuron(layer, index));
     } else {
       show_layers(console, model);
     }
     if (!graph_.empty())
-      write(console, graph_, draw_network(model.net, {.format = format_of("--graph", graph_)}));
+      write(console, graph_, draw_network(model.network, {.format = format_of("--graph", graph_)}));
     if (!program_.empty()) {
-      const Graph program = model.net.inference_graph(1);
+      const Graph program = model.network.inference_graph(1);
       write(console, program_, draw_graph(program, format_of("--program", program_)));
     }
     return exit_ok;
@@ -86,16 +86,16 @@ class Inspect : public Command {
 
   static void show_layers(Console& console, const Model& model) {
     if (!console.json()) {
-      console.line(soma::summary(model.net));
-      console.note(cat("trained on ", model.recipe.data, " with the loss ", model.recipe.loss));
+      console.line(soma::summary(model.network));
+      console.note(cat("trained on ", model.info.dataset, " with the loss ", model.info.loss));
       return;
     }
     Json object{{"event", "network"},
-                {"text", model.net.text()},
-                {"data", model.recipe.data},
-                {"loss", model.recipe.loss},
-                {"classes", model.recipe.class_names}};
-    object.update(Json::parse(soma::summary(model.net, SummaryFormat::json)));
+                {"text", model.network.text()},
+                {"data", model.info.dataset},
+                {"loss", model.info.loss},
+                {"classes", model.info.class_names}};
+    object.update(Json::parse(soma::summary(model.network, SummaryFormat::json)));
     console.event(object);
   }
 

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "cli/command.h"
-#include "cli/recipe.h"
+#include "cli/model_data.h"
 #include "soma/error.h"
 #include "src/base/text.h"
 
@@ -90,13 +90,13 @@ class Predict : public Command {
     const bool csv = rows_.find(".csv") != rows_.npos || rows_.find(".tsv") != rows_.npos;
     Tensor raw = csv ? data::load_csv(rows_, {.target_kind = data::CsvTarget::none}).inputs
                      : data::load_idx(rows_);
-    const Shape& sample = model.net.sample_shape();
+    const Shape& sample = model.network.sample_shape();
     const int64_t each = sample.elements();
     const bool one = raw.elements() == each;
     const bool many = raw.shape().rank() > 1 && raw.elements() == raw.shape()[0] * each;
     if (!one && !many) {
       throw ShapeError(cat("the file \"", rows_, "\" holds ", raw.shape(),
-                           " numbers; the network takes rows of ", row_words(model.net)));
+                           " numbers; the network takes rows of ", row_words(model.network)));
     }
     Shape shape{raw.elements() / each};
     for (const int64_t extent : sample) shape.push_back(extent);
@@ -107,30 +107,30 @@ class Predict : public Command {
   void from_standard_input(Console& console, const Model& model) {
     int64_t number = 0;
     Shape shape{1};
-    for (const int64_t extent : model.net.sample_shape()) shape.push_back(extent);
+    for (const int64_t extent : model.network.sample_shape()) shape.push_back(extent);
     for (std::string line; std::getline(std::cin, line);) {
       ++number;
       if (trim(line).empty()) continue;
       Dataset dataset;
       dataset.name = "standard input";
-      dataset.inputs = Tensor::of(shape, parse_row(line, number, model.net));
+      dataset.inputs = Tensor::of(shape, parse_row(line, number, model.network));
       answer_all(console, model, std::move(dataset));
     }
     if (row_ == 0) {
-      throw FileError(cat("standard input holds no row; give rows of ", row_words(model.net),
+      throw FileError(cat("standard input holds no row; give rows of ", row_words(model.network),
                           ", one per line"));
     }
   }
 
   void answer_all(Console& console, const Model& model, Dataset dataset) {
-    model.recipe.apply(dataset);
+    prepare_rows(dataset, model.info);
     for (int64_t first = 0; first < dataset.size(); first += rows_at_once) {
       const Dataset part = dataset.subset(first, std::min(first + rows_at_once, dataset.size()));
       Tensor inputs(part.inputs.shape(), f32);
       std::vector<int64_t> all(static_cast<size_t>(part.size()));
       std::iota(all.begin(), all.end(), int64_t{0});
       part.gather_inputs(all, inputs.data<float>());
-      const Tensor outputs = model.net.predict(inputs, device_);
+      const Tensor outputs = model.network.predict(inputs, device_);
       const auto width = static_cast<size_t>(outputs.elements() / part.size());
       for (size_t i = 0; i < all.size(); ++i) {
         answer(console, model, outputs.data<float>().subspan(i * width, width));
@@ -139,8 +139,8 @@ class Predict : public Command {
   }
 
   void answer(Console& console, const Model& model, std::span<const float> outputs) {
-    const Prediction prediction = interpret_outputs(outputs, model.recipe);
-    const auto& names = model.recipe.class_names;
+    const Prediction prediction = read_outputs(outputs, model.info);
+    const auto& names = model.info.class_names;
     const auto name_of_class = [&](size_t i) {
       return i < names.size() ? names[i] : std::to_string(i);
     };
@@ -150,7 +150,7 @@ class Predict : public Command {
         object["class"] = *prediction.label;
         object["name"] = name_of_class(static_cast<size_t>(*prediction.label));
       }
-      object[prediction.are_chances ? "probabilities" : "outputs"] = prediction.values;
+      object[prediction.probabilities ? "probabilities" : "outputs"] = prediction.values;
       console.event(object);
     } else {
       std::string text =

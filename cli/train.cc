@@ -7,11 +7,10 @@
 
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/model_data.h"
 #include "cli/progress.h"
-#include "cli/recipe.h"
 #include "cli/source.h"
 #include "soma/error.h"
-#include "soma/io.h"
 #include "soma/train.h"
 #include "src/base/file.h"
 #include "src/base/text.h"
@@ -75,8 +74,8 @@ class Train : public Command {
   Network make_network(const Dataset& train) const;
   Optimizer make_optimizer(int64_t steps) const;
   void introduce(Console& console, const Network& net, const Parts& parts,
-                 const Recipe& recipe) const;
-  int finish(Console& console, const Network& net, const Recipe& recipe, const History& history,
+                 const ModelInfo& info) const;
+  int finish(Console& console, const Network& net, const ModelInfo& info, const History& history,
              const Progress& progress, const Parts& parts, const OutputFolder& folder) const;
 
   SourceOptions source_;
@@ -111,15 +110,15 @@ void Train::options(Options& o) {
 
 int Train::run(Console& console) {
   Parts parts = split(open_source(source_));
-  Recipe recipe = Recipe::measure(parts.train);
-  recipe.apply(parts.train);
-  if (parts.validation) recipe.apply(*parts.validation);
-  if (parts.test) recipe.apply(*parts.test);
+  ModelInfo info = describe_rows(parts.train);
+  prepare_rows(parts.train, info);
+  if (parts.validation) prepare_rows(*parts.validation, info);
+  if (parts.test) prepare_rows(*parts.test, info);
 
   FitOptions options;
   options.loss = loss_.empty() ? default_loss(parts.train)
                                : usage("--loss", [&] { return loss_named(loss_); });
-  recipe.loss = options.loss.text();
+  info.loss = options.loss.text();
   Network net = make_network(parts.train);
   options.epochs = static_cast<int>(epochs_);
   options.batch = batch_;
@@ -136,9 +135,9 @@ int Train::run(Console& console) {
   if (patience_ > 0) options.callbacks.push_back(early_stopping(static_cast<int>(patience_)));
 
   const OutputFolder folder(out_);
-  introduce(console, net, parts, recipe);
+  introduce(console, net, parts, info);
   const History history = fit(net, parts.train, options);
-  return finish(console, net, recipe, history, progress, parts, folder);
+  return finish(console, net, info, history, progress, parts, folder);
 }
 
 Parts Train::split(TrainTest both) const {
@@ -185,45 +184,45 @@ Network Train::make_network(const Dataset& train) const {
 }
 
 void Train::introduce(Console& console, const Network& net, const Parts& parts,
-                      const Recipe& recipe) const {
-  const NetworkInfo& info = net.info();
+                      const ModelInfo& info) const {
+  const NetworkInfo& size = net.info();
   if (console.json()) {
     if (console.quiet()) return;
     return console.event({{"event", "begin"},
-                          {"data", recipe.data},
+                          {"data", info.dataset},
                           {"rows", parts.train.size()},
                           {"validation_rows", parts.validation ? parts.validation->size() : 0},
                           {"test_rows", parts.test ? parts.test->size() : 0},
                           {"net", net.text()},
-                          {"layers", info.layer_count},
-                          {"neurons", info.neurons},
-                          {"parameters", info.parameters},
-                          {"loss", recipe.loss},
+                          {"layers", size.layer_count},
+                          {"neurons", size.neurons},
+                          {"parameters", size.parameters},
+                          {"loss", info.loss},
                           {"epochs", epochs_},
                           {"batch", batch_}});
   }
-  console.note(cat(recipe.data, ": ", parts.train.size(), " rows to train with",
+  console.note(cat(info.dataset, ": ", parts.train.size(), " rows to train with",
                    parts.validation ? cat(", ", parts.validation->size(), " to validate") : "",
                    parts.test ? cat(", ", parts.test->size(), " to test") : ""));
-  console.note(cat("network: ", info.layer_count, info.layer_count == 1 ? " layer, " : " layers, ",
-                   info.neurons, " neurons, ", info.parameters, " parameters; loss ", recipe.loss));
+  console.note(cat("network: ", size.layer_count, size.layer_count == 1 ? " layer, " : " layers, ",
+                   size.neurons, " neurons, ", size.parameters, " parameters; loss ", info.loss));
 }
 
-int Train::finish(Console& console, const Network& net, const Recipe& recipe,
+int Train::finish(Console& console, const Network& net, const ModelInfo& info,
                   const History& history, const Progress& progress, const Parts& parts,
                   const OutputFolder& folder) const {
   const bool cut = interrupted();
   Json done{{"event", "done"}, {"epochs", history.epochs.size()}};
   std::optional<Evaluation> test;
   if (parts.test && !cut) {
-    test = evaluate(net, *parts.test, loss_named(recipe.loss),
+    test = evaluate(net, *parts.test, loss_named(info.loss),
                     {.device = Device::cpu(static_cast<int>(threads_))});
     add_scores(done, "test_", *test);
   }
   done["seconds"] = history.seconds;
   done["weights_sha256"] = weights_sha256(net);
   if (folder.wanted()) {
-    save_model(net, recipe, folder.file("model.soma"));
+    save(net, folder.file("model.soma"), info);
     write_file_atomic(folder.file("history.jsonl"), progress.history());
     done["model"] = folder.file("model.soma");
   }

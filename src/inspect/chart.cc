@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "src/base/text.h"
+#include "src/inspect/svg.h"
 
 namespace soma {
 namespace {
@@ -12,21 +13,6 @@ namespace {
 constexpr double width = 240, height = 200;                    // of one chart
 constexpr double left = 34, right = 8, top = 40, bottom = 22;  // room around its axes
 constexpr const char* colours[] = {"#2563eb", "#ea580c", "#059669", "#9333ea"};
-
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    if (c == '&')
-      result += "&amp;";
-    else if (c == '<')
-      result += "&lt;";
-    else if (c == '>')
-      result += "&gt;";
-    else
-      result += c;
-  }
-  return result;
-}
 
 struct Range {
   double lo = HUGE_VAL, hi = -HUGE_VAL;
@@ -68,8 +54,8 @@ class ChartWriter {
   }
 
   std::string text() {
-    out_ = cat("<text class=\"title\" x=\"", left, "\" y=\"16\">", escaped(chart_.title),
-               "</text>\n<text class=\"note\" x=\"", left, "\" y=\"31\">", escaped(chart_.note),
+    out_ = cat("<text class=\"title\" x=\"", left, "\" y=\"16\">", escape_xml(chart_.title),
+               "</text>\n<text class=\"note\" x=\"", left, "\" y=\"31\">", escape_xml(chart_.note),
                "</text>\n");
     marks();
     for (size_t i = 0; i < chart_.curves.size(); ++i) {
@@ -79,7 +65,6 @@ class ChartWriter {
   }
 
  private:
-  static std::string place(double value) { return number(std::round(value * 10) / 10); }
   double at_x(double x) const {
     return left + (x - x_.lo) / (x_.hi - x_.lo) * (width - left - right);
   }
@@ -91,17 +76,17 @@ class ChartWriter {
     const double step_x = mark_step(x_.hi - x_.lo), step_y = mark_step(y_.hi - y_.lo);
     for (double k = std::ceil(x_.lo / step_x); k * step_x <= x_.hi; ++k) {
       const double x = k * step_x;
-      out_ += cat("<line class=\"", x == 0 ? "axis" : "grid", "\" x1=\"", place(at_x(x)),
-                  "\" x2=\"", place(at_x(x)), "\" y1=\"", top, "\" y2=\"", height - bottom,
-                  "\"/><text class=\"mark\" text-anchor=\"middle\" x=\"", place(at_x(x)), "\" y=\"",
-                  height - 8, "\">", label(x, step_x), "</text>\n");
+      out_ += cat("<line class=\"", x == 0 ? "axis" : "grid", "\" x1=\"", coordinate(at_x(x)),
+                  "\" x2=\"", coordinate(at_x(x)), "\" y1=\"", top, "\" y2=\"", height - bottom,
+                  "\"/><text class=\"mark\" text-anchor=\"middle\" x=\"", coordinate(at_x(x)),
+                  "\" y=\"", height - 8, "\">", label(x, step_x), "</text>\n");
     }
     for (double k = std::ceil(y_.lo / step_y); k * step_y <= y_.hi; ++k) {
       const double y = k * step_y;
       out_ += cat("<line class=\"", y == 0 ? "axis" : "grid", "\" x1=\"", left, "\" x2=\"",
-                  width - right, "\" y1=\"", place(at_y(y)), "\" y2=\"", place(at_y(y)),
+                  width - right, "\" y1=\"", coordinate(at_y(y)), "\" y2=\"", coordinate(at_y(y)),
                   "\"/><text class=\"mark\" text-anchor=\"end\" x=\"", left - 4, "\" y=\"",
-                  place(at_y(y) + 3), "\">", label(y, step_y), "</text>\n");
+                  coordinate(at_y(y) + 3), "\">", label(y, step_y), "</text>\n");
     }
   }
   static std::string label(double value, double step) {
@@ -115,13 +100,14 @@ class ChartWriter {
     for (size_t i = 0; i < std::min(curve.x.size(), curve.y.size()); ++i) {
       const bool inside = std::isfinite(curve.y[i]) && curve.y[i] >= y_.lo && curve.y[i] <= y_.hi;
       if (inside) {
-        path += cat(down ? 'L' : 'M', place(at_x(curve.x[i])), ' ', place(at_y(curve.y[i])));
+        path +=
+            cat(down ? 'L' : 'M', coordinate(at_x(curve.x[i])), ' ', coordinate(at_y(curve.y[i])));
       }
       down = inside;
     }
     out_ += cat("<path fill=\"none\" stroke=\"", colour, "\" stroke-width=\"1.8\"",
                 curve.dashed ? " stroke-dasharray=\"4 3\"" : "", " d=\"", path, "\"><title>",
-                escaped(curve.name), "</title></path>\n");
+                escape_xml(curve.name), "</title></path>\n");
   }
 
   const Chart& chart_;
