@@ -174,10 +174,7 @@ Network Train::make_network(const Dataset& train) const {
       layers.insert(layers.begin(), input(train.input_shape()));
     }
     for (Layer& layer : layers) {
-      const auto& fields = layer_kind(layer.kind()).fields;
-      const bool takes = std::any_of(fields.begin(), fields.end(),
-                                     [](const LayerField& f) { return f.name == "weights"; });
-      if (takes && !init_.empty()) layer = layer.with("weights", init_);
+      if (!init_.empty() && layer.has_argument("weights")) layer = layer.with("weights", init_);
     }
     return Network(std::move(layers));
   });

@@ -27,11 +27,10 @@ void check_inputs(const Network& net, const Dataset& dataset) {
 /// Throws when the loss brings its own last activation and the network has one too.
 void check_last_activation(const Network& net, const Loss& loss) {
   const Layer& last = net.layers().back();
-  for (const auto& [name, argument] : last.args()) {
-    const auto* functions = std::get_if<std::vector<Activation>>(&argument);
-    if (!functions) continue;
-    for (const Activation& function : *functions) {
-      const std::string objection = loss_objection(loss, function);
+  for (const std::string_view parameter : {"activation", "function"}) {
+    if (!last.has_argument(parameter)) continue;
+    for (const Activation& f : Reader<Activations>::read(last.argument(parameter)).list) {
+      const std::string objection = loss_objection(loss, f);
       if (!objection.empty()) throw ArgumentError(cat("layer \"", last.name(), "\": ", objection));
     }
   }
