@@ -1,6 +1,7 @@
 // soma train: learns from a data set, reports on the way, and writes a model.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -54,6 +55,47 @@ struct Parts {
   Dataset train;
   std::optional<Dataset> validation, test;
 };
+
+std::string argument_of(const Named<OptimizerRow>& part, std::string_view name) {
+  const auto& parameters = part.row().parameters;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (parameters[i].name == name) return part.arguments()[i];
+  }
+  throw UsageError(cat("the optimizer ", part.name(), " has no argument ", name));
+}
+
+/// The text of the same thing with one argument replaced.
+std::string with_argument(const Named<OptimizerRow>& part, std::string_view name,
+                          const std::string& value) {
+  std::vector<std::string> arguments;
+  const auto& parameters = part.row().parameters;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const bool replaced = parameters[i].name == name;
+    arguments.push_back(cat(parameters[i].name, "=", replaced ? value : part.arguments()[i]));
+  }
+  return cat(part.name(), "(", join(arguments, " "), ")");
+}
+
+/// A schedule from text, given the learning rate and the number of steps where it lacks them.
+Schedule complete_schedule(const std::string& text, const std::string& rate, int64_t steps) {
+  detail::CallText call = detail::parse_call("schedule", text);
+  size_t positional = 0;
+  for (const auto& item : call.items) positional += item.key.empty();
+  const auto& parameters = schedules().find(call.name).parameters;
+  std::vector<std::string> items;
+  for (const auto& item : call.items) {
+    items.push_back(item.key.empty() ? item.value : cat(item.key, "=", item.value));
+  }
+  for (size_t i = positional; i < parameters.size(); ++i) {
+    const std::string& name = parameters[i].name;
+    const bool given = std::any_of(call.items.begin(), call.items.end(),
+                                   [&](const auto& item) { return item.key == name; });
+    if (given) continue;
+    if (name == "lr" || name == "then" || name == "value") items.push_back(cat(name, "=", rate));
+    if (name == "steps" && call.name != "warmup") items.push_back(cat("steps=", steps));
+  }
+  return schedule_named(cat(call.name, "(", join(items, " "), ")"));
+}
 
 class Train : public Command {
  public:
@@ -178,6 +220,20 @@ Network Train::make_network(const Dataset& train) const {
     }
     return Network(std::move(layers));
   });
+}
+
+Optimizer Train::make_optimizer(int64_t steps) const {
+  const Optimizer named = usage("--optimizer", [&] { return optimizer_named(optimizer_); });
+  if (std::isnan(rate_) && schedule_.empty()) return named;
+  const Named<OptimizerRow>& last = named.parts().back();
+  std::string rate = std::isnan(rate_) ? argument_of(last, "lr") : number(rate_);
+  if (!schedule_.empty()) {
+    rate = usage("--schedule", [&] { return complete_schedule(schedule_, rate, steps).text(); });
+  }
+  std::vector<std::string> parts;
+  for (const Named<OptimizerRow>& part : named.parts()) parts.push_back(part.text());
+  parts.back() = with_argument(last, "lr", rate);
+  return usage("--lr", [&] { return optimizer_named(join(parts, " + ")); });
 }
 
 void Train::introduce(Console& console, const Network& net, const Parts& parts,

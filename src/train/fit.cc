@@ -59,21 +59,23 @@ Trainer::Trainer(Network& net, const Dataset& data, const FitOptions& options)
 
 Program Trainer::make_program(int64_t rows) {
   LossGraph built(net_, options_.loss, target_, rows, true);
-  apply(options_.optimizer, built.loss, masks_);
+  add_step(built.graph, built.loss, options_.optimizer, masks_);
   Program program(built.graph, options_.device);
   for (const Id id : built.graph.inputs()) {
     const auto& input = built.graph[id].as<InputAttr>();
-    if (input.kind == InputKind::data) continue;
-    auto found = net_.tensors().find(input.name);
-    if (found == net_.tensors().end()) {
-      found = carried_.find(input.name);
-      if (found == carried_.end()) {
-        found = carried_.emplace(input.name, initial_value(input, options_.seed)).first;
-      }
-    }
-    program.plan().bind(input.name, found->second);
+    if (input.kind != InputKind::data) program.plan().bind(input.name, array_of(input));
   }
+  for (auto& [name, mask] : masks_) program.plan().bind(mask_name(name), mask);
   return program;
+}
+
+Tensor& Trainer::array_of(const InputAttr& input) {
+  if (const auto own = net_.tensors().find(input.name); own != net_.tensors().end()) {
+    return own->second;
+  }
+  const auto known = carried_.find(input.name);
+  if (known != carried_.end()) return known->second;
+  return carried_.emplace(input.name, initial_value(input, options_.seed)).first->second;
 }
 
 History Trainer::run() {
@@ -105,6 +107,7 @@ void Trainer::run_epoch(int epoch) {
     ++history_.steps;
     event_.step = step + 1;
     event_.step_loss = loss;
+    event_.learning_rate = program.plan().output("learning_rate").scalar();
     if ((step + 1) % check_interval == 0) check(epoch, step + 1);
     tell(Event::Kind::step);
   }
@@ -158,7 +161,6 @@ void Trainer::tell(Event::Kind kind) {
     const auto done = static_cast<double>(history_.steps);
     const double all = static_cast<double>(steps_) * options_.epochs;
     event_.seconds_left = event_.seconds / done * (all - done);
-    event_.learning_rate = options_.optimizer.learning_rate(history_.steps);
   }
   for (const Callback& callback : options_.callbacks) {
     if (!callback(event_) && kind != Event::Kind::end) history_.stopped = true;

@@ -9,6 +9,7 @@
 
 #include "soma/train.h"
 #include "src/train/program.h"
+#include "src/train/step.h"
 
 namespace soma::train {
 
@@ -34,6 +35,8 @@ class Trainer {
 
   /// Compiles the step for that many rows and makes the arrays the optimizer carries.
   Program make_program(int64_t rows);
+  /// The array behind a parameter or state: the network's, or one that the optimizer carries.
+  Tensor& array_of(const InputAttr& input);
   void run_epoch(int epoch);
   void order_rows(int epoch);
   std::span<const int64_t> rows_of(int64_t step) const;
