@@ -11,13 +11,10 @@
 
 #include "soma/tensor.h"
 #include "src/backends/cpu/gemm.h"
+#include "src/backends/cpu/peak.h"
 #include "src/base/philox.h"
 #include "src/base/team.h"
 #include "src/base/text.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace {
 using namespace soma;
@@ -30,61 +27,9 @@ double seconds_of(const std::function<void()>& work) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Enough independent chains of multiply-adds that only the multipliers limit them.
-constexpr int64_t peak_steps = 20'000;
-#if defined(__x86_64__)
-#define SOMA_PEAK(name, target_isa, V, set, fma)          \
-  __attribute__((target(target_isa))) float name() {      \
-    V sums[12];                                           \
-    for (V & sum : sums) sum = set(1.0f);                 \
-    const V x = set(0.999f), y = set(0.001f);             \
-    for (int64_t i = 0; i < peak_steps; ++i)              \
-      for (V & sum : sums) {                              \
-        sum = fma(sum, x, y);                             \
-        asm("" : "+v"(sum));                              \
-      }                                                   \
-    V total = sums[0];                                    \
-    for (const V& sum : sums) total = fma(total, x, sum); \
-    return total[0];                                      \
-  }
-SOMA_PEAK(peak_avx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps)
-SOMA_PEAK(peak_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps)
-#undef SOMA_PEAK
-#endif
-
-struct Peak {
-  float (*run)();
-  double flops;
-};
-Peak peak_of([[maybe_unused]] const Isa& isa) {
-#if defined(__x86_64__)
-  if (isa.name == "v4") return {peak_avx512, peak_steps * 12 * 32.0};
-  if (isa.name == "v3") return {peak_avx2, peak_steps * 12 * 16.0};
-#endif
-  return {nullptr, 0};
-}
-
 double median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
   return values[values.size() / 2];
-}
-
-void keep(float value) { asm volatile("" ::"r"(&value) : "memory"); }
-
-/// GFLOP/s of all workers together, the best of many: what the machine can do.
-double measure_peak(Team& team, const Isa& isa) {
-  const Peak peak = peak_of(isa);
-  if (peak.run == nullptr) return 0;
-  double best = 0;
-  for (int i = 0; i < 30; ++i) {
-    const double seconds = seconds_of([&] {
-      parallel(team, team.size(), [&](int64_t, int64_t, int) {
-        for (int repeat = 0; repeat < 4; ++repeat) keep(peak.run());
-      });
-    });
-    best = std::max(best, 4 * peak.flops * team.size() / seconds * 1e-9);
-  }
-  return best;
 }
 
 struct Product {

@@ -1,0 +1,67 @@
+// soma evaluate: how well a model does on a data set.
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/model_data.h"
+#include "cli/progress.h"
+#include "cli/source.h"
+#include "soma/train.h"
+#include "src/base/text.h"
+
+namespace soma::cli {
+namespace {
+
+class Evaluate : public Command {
+ public:
+  std::string_view name() const override { return "evaluate"; }
+  std::string_view summary() const override { return "Measure a model on a data set"; }
+  std::string_view examples() const override {
+    return "  soma evaluate run/model.soma fashion-mnist\n"
+           "  soma evaluate run/model.soma houses.csv --target price --json\n"
+           "  soma evaluate run/model.soma iris --metrics \"accuracy, top3_accuracy\"\n";
+  }
+  void options(Options& o) override {
+    o.positional("model", model_, "The model file that soma train wrote");
+    source_.add_to(o);
+    o.text("--metrics", metrics_, "NAMES",
+           "Metrics, separated by commas (default: those that suit)");
+    o.integer("--batch", batch_, 1, 1'000'000'000, "Rows of one step");
+    o.integer("--threads", threads_, 0, 1024, "Threads to compute with (0: every core)");
+  }
+
+  int run(Console& console) override {
+    const Model model = load_model(model_);
+    TrainTest both = open_source(source_, model.info.class_names);
+    Dataset dataset = both.test.size() > 0 ? std::move(both.test) : std::move(both.train);
+    prepare_rows(dataset, model.info);
+    EvaluateOptions options;
+    options.device = Device::cpu(static_cast<int>(threads_));
+    options.batch = batch_;
+    for (const auto part : split(metrics_, ',')) {
+      if (!trim(part).empty()) options.metrics.emplace_back(trim(part));
+    }
+    const Evaluation result =
+        evaluate(model.network, dataset, loss_named(model.info.loss), options);
+    if (console.json()) {
+      nlohmann::ordered_json object{
+          {"event", "evaluation"}, {"data", dataset.name}, {"rows", result.rows}};
+      add_scores(object, "", result);
+      console.event(object);
+    } else {
+      console.line(cat(result.rows, " rows of ", dataset.name, ": ",
+                       scores_text(result.loss, result.metrics)));
+    }
+    return exit_ok;
+  }
+
+ private:
+  SourceOptions source_;
+  std::string model_, metrics_;
+  int64_t threads_ = 0, batch_ = 256;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_evaluate() { return std::make_unique<Evaluate>(); }
+
+}  // namespace soma::cli

@@ -1,0 +1,45 @@
+// What a command takes: flags, values and positional arguments, described without the parser, so
+// that only parse.cc compiles CLI11.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace soma::cli {
+
+/// A command line that cannot be understood: exit code 2. Failures of the work itself are
+/// soma::Error and end with 1.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+enum class Need : bool { optional, required };
+
+/// Each call binds one option to a variable, whose present value is the default.
+class Options {
+ public:
+  virtual ~Options() = default;
+  virtual void positional(const std::string& name, std::string& into, const std::string& help,
+                          Need need = Need::required) = 0;
+  virtual void text(const std::string& flag, std::string& into, const std::string& value,
+                    const std::string& help) = 0;
+  virtual void flag(const std::string& flag, bool& into, const std::string& help) = 0;
+  virtual void integer(const std::string& flag, int64_t& into, int64_t least, int64_t most,
+                       const std::string& help) = 0;
+  /// A finite number within [least, most].
+  virtual void real(const std::string& flag, double& into, double least, double most,
+                    const std::string& help) = 0;
+};
+
+inline constexpr int64_t no_limit = std::numeric_limits<int64_t>::max();
+
+/// Reads the arguments after the command's name. Returns false when --help was asked for: `help`
+/// then holds the text. Throws UsageError with a sentence for everything else that is wrong.
+bool parse_options(int count, char** arguments, std::string_view command, std::string_view summary,
+                   std::string_view examples, void (*describe)(Options&, void*), void* target,
+                   std::string& help);
+
+}  // namespace soma::cli

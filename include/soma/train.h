@@ -1,0 +1,143 @@
+// Training: mini-batches, epochs, metrics, and what is reported on the way.
+//
+//   auto [train, test] = data::fashion_mnist();
+//   Network net{input({28, 28}), dense(128, relu), dense(10)};
+//   History history = fit(net, train, {.loss = cross_entropy(), .optimizer = adam(1e-3),
+//                                      .epochs = 5, .batch = 128, .validation = &test, .seed = 1});
+//
+// Results depend on the network, the data, the options and the seed, bit for bit, and never on the
+// number of threads. Nothing is printed: callbacks receive events.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "soma/data.h"
+#include "soma/network.h"
+#include "soma/nn.h"
+#include "soma/optim.h"
+#include "soma/plan.h"
+
+namespace soma {
+
+// ---------------------------------------------------------------- metrics
+
+/// One row of the table of metrics. A metric is a number about a whole data set, whatever the sizes
+/// of the batches it was gathered from.
+struct MetricInfo {
+  std::string_view name;     ///< "accuracy"
+  std::string_view meaning;  ///< One sentence, with the formula.
+  bool higher_is_better;
+};
+std::span<const MetricInfo> metric_table();
+
+/// A number with a name: the value of a metric.
+struct Score {
+  std::string name;
+  double value = 0;
+  friend bool operator==(const Score&, const Score&) = default;
+};
+
+/// What a network achieves on a data set.
+struct Evaluation {
+  double loss = 0;  ///< Mean over the rows.
+  std::vector<Score> metrics;
+  int64_t rows = 0;
+  /// The value of that metric; throws ArgumentError, naming the nearest, when it was not asked for.
+  double operator[](std::string_view metric) const;
+  friend bool operator==(const Evaluation&, const Evaluation&) = default;
+};
+
+struct EvaluateOptions {
+  Device device = Device::cpu();
+  int64_t batch = 256;
+  /// Names of metrics; empty takes those that suit the data and the loss: accuracy for classes,
+  /// mae and r2 for numbers.
+  std::vector<std::string> metrics = {};
+};
+/// Runs the network over a data set. Throws what fit() throws before the first batch.
+Evaluation evaluate(const Network& net, const Dataset& dataset, const Loss& loss,
+                    const EvaluateOptions& options = {});
+
+// ---------------------------------------------------------------- events
+
+/// What callbacks are told. `begin` comes once before the first batch, `step` after each batch,
+/// `epoch` after each epoch and its validation, `end` once.
+struct Event {
+  enum class Kind : uint8_t { begin, step, epoch, end };
+  Kind kind = Kind::begin;
+  int epoch = 0;         ///< The epoch that runs or ended, from 1; 0 at begin.
+  int epochs = 0;        ///< As planned.
+  int64_t step = 0;      ///< Batches done in this epoch.
+  int64_t steps = 0;     ///< Batches of an epoch.
+  double loss = 0;       ///< Mean over the rows of this epoch so far, as seen while training.
+  double step_loss = 0;  ///< Of the last batch.
+  std::span<const Score> metrics = {};     ///< Over this epoch so far; updated at epoch ends.
+  const Evaluation* validation = nullptr;  ///< At the end of epochs, when there is such data.
+  double learning_rate = 0;                ///< Of the last step; 0 at begin.
+  double samples_per_second = 0;           ///< In this epoch so far, without validation.
+  double seconds = 0;                      ///< Since the start of fit().
+  double seconds_left = 0;                 ///< Estimated, for all epochs that remain.
+};
+/// Answers whether to go on: false ends the training after this batch.
+using Callback = std::function<bool(const Event&)>;
+
+/// Stops when the loss (of the validation data, if any) has not become smaller by at least
+/// `least_gain` for `patience` epochs.
+Callback early_stopping(int patience, double least_gain = 0);
+
+// ---------------------------------------------------------------- fit
+
+/// What one epoch brought.
+struct EpochRecord {
+  int epoch = 0;               ///< From 1.
+  double loss = 0;             ///< Mean over the training rows, as seen while training.
+  std::vector<Score> metrics;  ///< Over the training rows, as seen while training.
+  std::optional<Evaluation> validation;
+  double learning_rate = 0;  ///< Of the last step.
+  double seconds = 0;        ///< Of this epoch, with validation.
+};
+struct History {
+  std::vector<EpochRecord> epochs;
+  bool stopped = false;  ///< A callback ended the training.
+  double seconds = 0;
+  int64_t steps = 0;
+};
+
+struct FitOptions {
+  Loss loss = mean_squared_error();
+  Optimizer optimizer = adam();
+  int epochs = 1;
+  int64_t batch = 32;  ///< Rows of a step; the last one of an epoch takes what remains.
+  const Dataset* validation = nullptr;  ///< Evaluated after each epoch.
+  uint64_t seed = 0;    ///< Of the order of the rows, of a fresh network's weights and of dropout.
+  bool shuffle = true;  ///< A new order each epoch.
+  Device device = Device::cpu();
+  std::vector<std::string> metrics = {};  ///< As in EvaluateOptions.
+  std::vector<Callback> callbacks = {};
+};
+
+/// Trains the network in place. A fresh network starts from weights of `seed`; another one goes on
+/// from those it has. Frozen layers and neurons stay as they are, bit for bit.
+///
+/// Before the first batch throws ShapeError, TypeError or ArgumentError when the data does not fit
+/// the network, the loss does not fit the targets, or the loss does not fit the last activation
+/// function. Throws DivergenceError when the loss or a parameter becomes NaN or infinite; it names
+/// the epoch, the step and the first value at fault, and the network is left as it was at the last
+/// check (at most 100 steps before).
+History fit(Network& net, const Dataset& train, const FitOptions& options);
+
+/// The loss that suits a data set when none is named: cross-entropy for classes, the mean squared
+/// error for numbers.
+Loss default_loss(const Dataset& dataset);
+
+/// One step of training as a program: appends the gradients of `loss` with respect to every
+/// parameter of its graph and the optimizer's updates, and names the result "loss".
+Graph train_step(Graph graph, Value loss, const Optimizer& optimizer);
+
+}  // namespace soma

@@ -1,0 +1,105 @@
+// Do data, network and loss go together? The loss itself is asked, on a small graph.
+#include "src/train/targets.h"
+
+#include <algorithm>
+
+#include "soma/error.h"
+#include "src/base/text.h"
+
+namespace soma::train {
+namespace {
+
+std::string name_of(const Dataset& dataset) {
+  return dataset.name.empty() ? "the data set" : cat("the data set \"", dataset.name, "\"");
+}
+
+void check_inputs(const Network& net, const Dataset& dataset) {
+  if (dataset.size() == 0) {
+    throw ArgumentError(cat(name_of(dataset), " is empty; training and evaluation need rows"));
+  }
+  if (dataset.input_shape() != net.sample_shape()) {
+    throw ShapeError(cat("a row of ", name_of(dataset), " is ", dataset.input_shape(),
+                         ", but the network takes ", net.sample_shape(),
+                         "; give the network an input layer of the shape of the data"));
+  }
+}
+
+/// Throws when the loss brings its own last activation and the network has one too.
+void check_last_activation(const Network& net, const Loss& loss) {
+  const Layer& last = net.layers().back();
+  for (const std::string_view parameter : {"activation", "function"}) {
+    if (!last.has_argument(parameter)) continue;
+    for (const Activation& f : Reader<Activations>::read(last.argument(parameter)).list) {
+      const std::string objection = loss_objection(loss, f);
+      if (!objection.empty()) throw ArgumentError(cat("layer \"", last.name(), "\": ", objection));
+    }
+  }
+}
+
+/// Throws what the loss throws about such outputs and targets.
+void try_loss(const Network& net, const Loss& loss, const Target& target) {
+  constexpr int64_t rows = 2;
+  Graph graph;
+  const auto batch_of = [](const Shape& row) {
+    Shape shape{rows};
+    for (const int64_t extent : row) shape.push_back(extent);
+    return shape;
+  };
+  const Value out = graph.input("output", batch_of(net.output_shape()));
+  const Value wanted = graph.input("target", batch_of(target.shape), target.type);
+  loss_of(loss, target, out, wanted);
+}
+
+Target labels_target(const Network& net, const Dataset& dataset, const Loss& loss, Target target) {
+  target.type = i32;
+  const int64_t classes = dataset.classes();
+  const int64_t most = target.width == 1 ? 2 : target.width;  // one output says yes or no
+  if (classes > most) {
+    throw ShapeError(cat(name_of(dataset), " has ", classes, " classes, but the last layer has ",
+                         target.width, target.width == 1 ? " neuron" : " neurons",
+                         "; it needs one for each class"));
+  }
+  if (target.width == 1) {
+    target.shape.push_back(1);
+    try_loss(net, loss, target);
+    return target;
+  }
+  try {
+    try_loss(net, loss, target);
+  } catch (const Error&) {
+    target.one_hot = true;  // a loss of numbers: 1 for the class and 0 for the others
+    try_loss(net, loss, target);
+  }
+  return target;
+}
+
+}  // namespace
+
+Value loss_of(const Loss& loss, const Target& target, Value output, Value wanted) {
+  if (!target.one_hot) return loss(output, wanted);
+  return loss(output, one_hot(wanted, target.width, output.type()));
+}
+
+Target check_fit(const Network& net, const Dataset& dataset, const Loss& loss) {
+  check_inputs(net, dataset);
+  check_last_activation(net, loss);
+  Target target;
+  target.shape = dataset.target_shape();
+  const Shape output = net.output_shape();
+  target.width = output.empty() ? 1 : output.back();
+  const bool several_classes = loss.name() == "cross_entropy";
+  if (several_classes && target.width == 1) {
+    throw ArgumentError(
+        "cross_entropy compares classes, but the last layer has 1 neuron; give it one for each "
+        "class, or use binary_cross_entropy for yes and no, or mean_squared_error for numbers");
+  }
+  // A loss that refuses sigmoid applies it itself: its outputs are logits.
+  const bool logits = !loss_objection(loss, activation_named("sigmoid")).empty();
+  target.threshold = logits ? 0 : 0.5;
+  target.decides = dataset.is_classification() || (logits && !several_classes);
+  if (dataset.is_classification()) return labels_target(net, dataset, loss, target);
+  try_loss(net, loss, target);
+  return target;
+}
+
+}  // namespace soma::train

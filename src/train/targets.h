@@ -1,0 +1,29 @@
+// What a loss wants to compare the outputs with, and whether a data set can give it: every
+// objection is found here, before the first batch.
+#pragma once
+
+#include <string_view>
+
+#include "soma/data.h"
+#include "soma/network.h"
+#include "soma/nn.h"
+
+namespace soma::train {
+
+/// The targets as the program takes them.
+struct Target {
+  Shape shape;             ///< Of one row.
+  DType type = f32;        ///< i32 for labels, else f32.
+  bool one_hot = false;    ///< Labels that the loss compares as 0 and 1 for each class.
+  int64_t width = 1;       ///< The last extent of the network's output.
+  bool decides = false;    ///< The targets are classes, or yes and no: accuracy means something.
+  double threshold = 0.5;  ///< See Answers.
+};
+
+/// Throws ShapeError, TypeError or ArgumentError when data, network and loss do not go together.
+Target check_fit(const Network& net, const Dataset& dataset, const Loss& loss);
+
+/// The loss of outputs [rows, …] against targets of that kind.
+Value loss_of(const Loss& loss, const Target& target, Value output, Value wanted);
+
+}  // namespace soma::train

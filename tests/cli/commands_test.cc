@@ -1,0 +1,243 @@
+// The commands as people and scripts use them.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "tests/cli/program.h"
+
+namespace soma {
+namespace {
+
+const std::vector<std::string> command_names = {"train",   "evaluate",    "predict",
+                                                "inspect", "activations", "gradcheck",
+                                                "bench",   "data",        "version"};
+
+std::vector<std::string> with(std::vector<std::string> arguments,
+                              std::initializer_list<std::string> more) {
+  arguments.insert(arguments.end(), more);
+  return arguments;
+}
+
+bool has_fashion_mnist() {
+  return std::filesystem::exists("/usr/share/datasets/fashion-mnist") ||
+         std::getenv("SOMA_DATA") != nullptr;
+}
+
+TEST(Help, OfTheProgramNamesEveryCommand) {
+  const Run run = soma_run({"--help"});
+  EXPECT_EQ(run.code, 0);
+  for (const auto& name : command_names) EXPECT_NE(run.out.find("  " + name), run.out.npos) << name;
+  EXPECT_NE(run.out.find("Exit codes"), run.out.npos);
+}
+
+TEST(Help, OfEveryCommandHasExamples) {
+  for (const auto& name : command_names) {
+    const Run run = soma_run({name, "--help"});
+    EXPECT_EQ(run.code, 0) << name << run.err;
+    EXPECT_NE(run.out.find("Examples:"), run.out.npos) << name;
+    EXPECT_NE(run.out.find("soma " + name), run.out.npos) << name;
+    EXPECT_NE(run.out.find("--json"), run.out.npos) << name;
+    EXPECT_EQ(soma_run({"help", name}).out, run.out);
+  }
+}
+
+TEST(Version, IsOneWordInJson) {
+  const Run run = soma_run({"version", "--json"});
+  ASSERT_EQ(run.json().size(), 1u);
+  EXPECT_FALSE(run.json()[0]["version"].get<std::string>().empty());
+  EXPECT_EQ(soma_run({"--version"}).out.rfind("soma ", 0), 0u);
+}
+
+/// The main job on 2,000 images.
+class FashionMnist : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!has_fashion_mnist()) GTEST_SKIP() << "dataset-fashion-mnist is not installed";
+  }
+  std::vector<std::string> command(const std::string& out, const std::string& threads = "2") const {
+    return {
+        "train",     "fashion-mnist", "--net",   "128 relu, 10", "--epochs", "3",      "--batch",
+        "128",       "--optimizer",   "adam",    "--lr",         "1e-3",     "--seed", "1",
+        "--threads", threads,         "--limit", "2000",         "--out",    out};
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(FashionMnist, TrainsEvaluatesPredictsAndInspects) {
+  const std::string out = folder_ / "run";
+  const Run train = soma_run(with(command(out), {"--json"}));
+  ASSERT_EQ(train.code, 0) << train.err;
+  const auto done = train.json().back();
+  EXPECT_EQ(done["event"], "done");
+  EXPECT_EQ(done["epochs"], 3);
+  EXPECT_GT(done["test_accuracy"], 0.7);
+  EXPECT_LT(done["test_loss"], 0.9);
+  EXPECT_GT(done["seconds"], 0);
+  EXPECT_EQ(done["weights_sha256"].get<std::string>().size(), 64u);
+
+  std::istringstream history(content_of(out + "/history.jsonl"));
+  int epochs = 0;
+  for (std::string line; std::getline(history, line);) {
+    EXPECT_EQ(nlohmann::json::parse(line)["epoch"], ++epochs);
+  }
+  EXPECT_EQ(epochs, 3);
+
+  const std::string model = out + "/model.soma";
+  const Run evaluate = soma_run({"evaluate", model, "fashion-mnist", "--limit", "2000", "--json"});
+  ASSERT_EQ(evaluate.code, 0) << evaluate.err;
+  EXPECT_EQ(evaluate.json()[0]["accuracy"], done["test_accuracy"]);
+  EXPECT_EQ(evaluate.json()[0]["loss"], done["test_loss"]);
+
+  // An IDX file of one image, and the same as a line of numbers, give the same answer.
+  std::string idx("\0\0\x08\x03\0\0\0\x01\0\0\0\x1c\0\0\0\x1c", 16), row;
+  for (int i = 0; i < 784; ++i) {
+    idx += static_cast<char>(i % 251);
+    row += std::to_string(i % 251) + (i < 783 ? " " : "\n");
+  }
+  const Run file = soma_run({"predict", model, folder_.write("image.idx", idx), "--json"});
+  ASSERT_EQ(file.code, 0) << file.err;
+  EXPECT_EQ(file.out, soma_run({"predict", model, "--json"}, row).out);
+  const auto answer = file.json()[0];
+  ASSERT_EQ(answer["probabilities"].size(), 10u);
+  double sum = 0;
+  for (const double p : answer["probabilities"]) sum += p;
+  EXPECT_NEAR(sum, 1, 1e-9);
+  EXPECT_FALSE(answer["name"].get<std::string>().empty());
+
+  EXPECT_NE(soma_run({"inspect", model}).out.find("hidden1"), std::string::npos);
+  const Run neuron = soma_run({"inspect", model, "--neuron", "hidden1:7", "--json"});
+  EXPECT_EQ(neuron.json()[0]["weights"].size(), 784u);
+  const Run drawing = soma_run({"inspect", model, "--graph", folder_ / "net.svg", "--json"});
+  EXPECT_EQ(drawing.code, 0) << drawing.err;
+  EXPECT_EQ(drawing.json()[0]["parameters"], 784 * 128 + 128 + 128 * 10 + 10);
+  EXPECT_EQ(content_of(folder_ / "net.svg").rfind("<svg", 0), 0u);
+}
+
+TEST_F(FashionMnist, GivesTheSameWeightsForAnyNumberOfThreads) {
+  std::vector<std::string> digests;
+  for (const std::string threads : {"1", "2", "4", "2"}) {
+    const Run run = soma_run(with(command(folder_ / "run", threads), {"--json"}));
+    ASSERT_EQ(run.code, 0) << run.err;
+    digests.push_back(run.json().back()["weights_sha256"]);
+  }
+  for (const auto& digest : digests) EXPECT_EQ(digest, digests[0]);
+}
+
+TEST_F(FashionMnist, PrintsPlainLinesIntoAPipe) {
+  const Run run = soma_run(command(folder_ / "run"));
+  EXPECT_EQ(run.out.find('\x1b'), run.out.npos);
+  EXPECT_EQ(run.out.find('\r'), run.out.npos);
+  EXPECT_NE(run.out.find("epoch 3/3"), run.out.npos);
+  EXPECT_NE(run.out.find("accuracy"), run.out.npos);
+}
+
+/// y = 3a - 2b + 1 with a text column left out by its class.
+std::string price_table() {
+  std::string text = "a,b,price\n";
+  for (int i = 0; i < 200; ++i) {
+    const int a = i * 37 % 101, b = i * 53 % 97;
+    text += std::to_string(a) + "," + std::to_string(1000 + b) + "," +
+            std::to_string(0.03 * a - 0.02 * b + 1) + "\n";
+  }
+  return text;
+}
+
+TEST(Tables, AreScaledInsideTheModel) {
+  TemporaryFolder folder;
+  const std::string table = folder.write("houses.csv", price_table());
+  const Run train = soma_run({"train", table, "--target", "price", "--net", "1", "--epochs", "200",
+                              "--lr", "0.01", "--out", folder / "run", "--json"});
+  ASSERT_EQ(train.code, 0) << train.err;
+  EXPECT_GT(train.json().back()["test_r2"], 0.99);
+  // Raw rows in, the target's units out.
+  const Run run = soma_run({"predict", folder / "run/model.soma", "--json"}, "50,1050\n");
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_NEAR(run.json()[0]["outputs"][0], 0.03 * 50 - 0.02 * 50 + 1, 0.05);
+}
+
+TEST(Tables, OfClassesAnswerWithNames) {
+  TemporaryFolder folder;
+  const Run train = soma_run({"train", "iris", "--net", "8 tanh, 3", "--epochs", "60", "--lr",
+                              "0.01", "--seed", "3", "--out", folder / "run", "--json"});
+  ASSERT_EQ(train.code, 0) << train.err;
+  EXPECT_GT(train.json().back()["test_accuracy"], 0.85);
+  const Run run =
+      soma_run({"predict", folder / "run/model.soma"}, "5.1,3.5,1.4,0.2\n6.3 3.3 6 2.5\n");
+  ASSERT_EQ(run.lines().size(), 2u) << run.err;
+  EXPECT_NE(run.lines()[0].find("setosa"), std::string::npos);
+  EXPECT_NE(run.lines()[1].find("virginica"), std::string::npos);
+}
+
+TEST(Output, ReplacesAnOlderRunAsAWhole) {
+  TemporaryFolder folder;
+  const std::vector<std::string> command = {"train", "iris",  "--epochs",
+                                            "2",     "--out", folder / "run"};
+  ASSERT_EQ(soma_run(command).code, 0);
+  const std::string before = content_of(folder / "run/model.soma");
+  ASSERT_EQ(soma_run(with(command, {"--seed", "9"})).code, 0);
+  EXPECT_NE(content_of(folder / "run/model.soma"), before);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / "run"), {}), 2);
+}
+
+TEST(Output, OfAFullDiskIsASentence) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP();
+  const Run run = Program({"data"}, "", "/dev/full").wait();
+  EXPECT_EQ(run.code, 1);
+  EXPECT_NE(run.err.find("No space left"), run.err.npos) << run.err;
+}
+
+TEST(Output, ToAReaderThatLeftIsNoError) {
+  const std::string command =
+      std::string(SOMA_PROGRAM) + " activations 2>&1 | head -1; exit ${PIPESTATUS[0]}";
+  EXPECT_EQ(std::system(("bash -c '" + command + "' > /dev/null").c_str()), 0);
+}
+
+TEST(Interrupt, SavesWhatWasLearned) {
+  TemporaryFolder folder;
+  const Program program({"train", "iris", "--epochs", "100000000", "--out", folder / "run"});
+  for (int i = 0; i < 200 && program.output_so_far().find("epoch 2/") == std::string::npos; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  program.interrupt();
+  const Run run = program.wait();
+  EXPECT_EQ(run.code, 130) << run.err;
+  EXPECT_NE(run.out.find("interrupted"), run.out.npos);
+  EXPECT_EQ(soma_run({"evaluate", folder / "run/model.soma", "iris"}).code, 0);
+}
+
+TEST(Activations, AreListedAndPlotted) {
+  TemporaryFolder folder;
+  const Run list = soma_run({"activations", "--json"});
+  EXPECT_GE(list.json()[0]["activations"].size(), 66u);
+  const Run plot = soma_run({"activations", "--only", "gelu", "--plot", folder / "gelu.svg"});
+  EXPECT_EQ(plot.code, 0) << plot.err;
+  EXPECT_NE(content_of(folder / "gelu.svg").find("gelu"), std::string::npos);
+}
+
+TEST(Gradcheck, PassesAndSaysSo) {
+  const Run run = soma_run({"gradcheck", "losses", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err << run.out;
+  EXPECT_EQ(run.json().back()["failed"], 0);
+}
+
+TEST(Bench, MeasuresOneShape) {
+  const Run run = soma_run({"bench", "gemm", "--seconds", "0.01", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  for (const auto& object : run.json()) {
+    if (object["event"] == "gemm") EXPECT_GT(object["gflops"], 0);
+  }
+}
+
+TEST(Data, ListsAndDescribes) {
+  const Run list = soma_run({"data", "--json"});
+  EXPECT_GE(list.json()[0]["data_sets"].size(), 3u);
+  const Run iris = soma_run({"data", "iris", "--json"});
+  EXPECT_EQ(iris.json()[0]["rows"], 150);
+  EXPECT_EQ(iris.json()[0]["classes"].size(), 3u);
+  EXPECT_NE(soma_run({"data", "iris"}).out.find("setosa"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace soma
