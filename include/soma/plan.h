@@ -60,6 +60,8 @@ class Plan {
   /// Uses this memory for an input, a parameter or a state from now on; it must outlive its use.
   /// Parameters and states are updated in place. Throws ShapeError, TypeError, GraphError.
   void bind(std::string_view input, Tensor& tensor);
+  void bind(std::string_view input, Tensor&& tensor) = delete;  // it would be gone by the next run
+  /// The same for memory that is only read: data, and parameters that the plan does not update.
   void bind(std::string_view input, const void* data);
   /// Binds every parameter and state of the plan to the tensor of its name; throws GraphError when
   /// one is missing.

@@ -1,6 +1,7 @@
 // Plan: binding by name, reading results. The work is in the device's Plan::Impl.
 #include "soma/plan.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "soma/error.h"
@@ -47,10 +48,12 @@ Tensor View::copy() const {
 Plan::Impl::Impl(const Graph& graph) {
   for (const Id id : graph.inputs()) {
     const auto& attr = graph[id].as<InputAttr>();
-    inputs.push_back({attr.name, attr.kind, attr.shape, attr.type});
+    const bool updated = std::ranges::any_of(
+        graph.updates(), [id = id](const Graph::Update& update) { return update.state == id; });
+    inputs.push_back({attr.name, attr.kind, attr.shape, attr.type, updated});
   }
   for (const auto& [name, id] : graph.outputs()) {
-    outputs.push_back({name, InputKind::data, graph[id].shape, graph[id].type});
+    outputs.push_back({name, InputKind::data, graph[id].shape, graph[id].type, false});
   }
 }
 
@@ -89,7 +92,7 @@ void Plan::bind(std::string_view input, Tensor& tensor) {
 
 void Plan::bind(std::string_view input, const void* data) {
   Slot& slot = slot_named(impl_->inputs, input, "input");
-  if (slot.kind != InputKind::data) {
+  if (slot.updated) {
     throw GraphError(cat("\"", input, "\" is updated by the plan; bind it to a Tensor"));
   }
   if (data == nullptr) throw ArgumentError(cat("\"", input, "\" was bound to no memory"));

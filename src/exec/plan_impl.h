@@ -15,6 +15,7 @@ struct Slot {
   InputKind kind = InputKind::data;
   Shape shape;
   DType type = f32;
+  bool updated = false;       ///< The program rewrites it.
   std::byte* data = nullptr;  ///< Where it is now: the plan's own memory or the user's.
   size_t bytes() const { return static_cast<size_t>(shape.elements()) * size_of(type); }
 };
