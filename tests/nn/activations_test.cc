@@ -141,6 +141,7 @@ TEST(Activations, TextReadsBack) {
   EXPECT_EQ(leaky_relu(0.01).text(), "leaky_relu");
   EXPECT_EQ(activation_named(" leaky_relu( 0.20 ) "), leaky_relu(0.2));
   EXPECT_EQ(activation_named("hard_tanh(lo=-2, hi=2)"), hard_tanh(-2, 2));
+  EXPECT_EQ(activation_named("hard_tanh(hi = 2  lo = -2)"), hard_tanh(-2, 2));
   EXPECT_EQ(activation_named("prelu(a=learned:0.10)").text(), "prelu(a=learned:0.1)");
   EXPECT_EQ(Activation(relu), activation_named("relu"));
   EXPECT_FALSE(Activation(relu) == Activation(relu6));
