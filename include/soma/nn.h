@@ -23,8 +23,8 @@ namespace soma {
 // ---------------------------------------------------------------- activations
 
 /// A parameter of an activation: a number, or trained. Text: "0.2"; "learned" or "learned:0.2", one
-/// for each neuron or channel; "shared" or "shared:0.2", one for the whole layer. The number after
-/// the colon is the start; without it the default of the row.
+/// for each neuron or channel (one in all for vector activations); "shared" or "shared:0.2", one
+/// for the whole layer. The number after the colon is the start; without it the default of the row.
 struct Setting {
   enum class Kind : uint8_t { fixed, learned, shared };
   Kind kind = Kind::fixed;

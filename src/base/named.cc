@@ -104,6 +104,16 @@ std::vector<std::string> complete(std::string_view kind, const Row& row,
   return result;
 }
 
+// Without the spaces around "=".
+std::string close_equals(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    if (c == '=') result.resize(result.find_last_not_of(' ') + 1);
+    if (c != ' ' || result.empty() || result.back() != '=') result += c;
+  }
+  return result;
+}
+
 [[noreturn]] void too_many(std::string_view kind, const Row& row) {
   throw ArgumentError(
       cat("too many arguments for the ", kind, " \"", row.name, "\": ", signature(row)));
@@ -140,10 +150,11 @@ CallText parse_call(std::string_view kind, std::string_view whole) {
                             "\"; write a name, or a name and arguments like name(x=1 y=2)"));
   }
   if (open == std::string_view::npos) return call;
-  std::string inside(text.substr(open + 1, text.size() - open - 2));
+  std::string inside = close_equals(text.substr(open + 1, text.size() - open - 2));
   int depth = 0;
   for (char& c : inside) {  // a comma outside inner brackets separates like a space
     depth += (c == '(' || c == '[') - (c == ')' || c == ']');
+    if (depth > 16) throw ArgumentError(cat("the ", kind, " text is nested too deeply"));
     if (depth == 0 && c == ',') c = ' ';
   }
   for (const std::string_view word : split_outside(inside, ' ')) {

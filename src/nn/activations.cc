@@ -99,7 +99,8 @@ static double start_of(const Setting& setting, const Activation& f, const Parame
 static Value value_of(const Setting& setting, const Activation& f, const Parameter& parameter,
                       Value x, int axis) {
   if (setting.kind == Setting::Kind::fixed) return x.graph().constant(setting.value, x.type());
-  const bool each = setting.kind == Setting::Kind::learned && x.rank() > 0;
+  // A vector activation changes the width along its axis: one number serves it all.
+  const bool each = setting.kind == Setting::Kind::learned && x.rank() > 0 && !f.row().vector;
   const Shape shape = each ? Shape{x.extent(axis)} : Shape{};
   const Value trained = x.graph().parameter(cat(f.name(), "_", parameter.name), shape,
                                             number(start_of(setting, f, parameter)), x.type());

@@ -209,6 +209,9 @@ TEST(Optimizers, TextReadsBackAndBadTextsGiveSentences) {
   EXPECT_ERROR(ArgumentError, optimizer_named("clip_value(1)"), "how far to step", "adam");
   EXPECT_ERROR(ArgumentError, optimizer_named("adam + "), "cannot read");
   EXPECT_ERROR(ArgumentError, adam(1e-3, "x"), "beta1", "a number");
+  std::string deep = "1";
+  for (int i = 0; i < 3000; ++i) deep = "warmup(1 " + deep + ")";
+  EXPECT_ERROR(ArgumentError, schedule_named(deep), "nested too deeply");
   Graph graph;
   const Value p = graph.parameter("p", {2}), x = graph.input("x", {2});
   const Value params[] = {p}, data[] = {x};
