@@ -225,6 +225,7 @@ class Network {
     std::shared_ptr<void> cache;
   };
 
+  Probe probe(const Tensor& sample, const Tensor* target, const Loss* loss) const;
   void describe();
   void count(const Graph& graph);
   void check_links() const;
