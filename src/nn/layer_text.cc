@@ -13,6 +13,8 @@ namespace soma {
 namespace {
 
 constexpr size_t max_layers = 10'000;
+/// Of all lists together: a short text such as "[relu*1000000]" stands for many.
+constexpr size_t max_listed_activations = size_t{1} << 20;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -87,6 +89,14 @@ Layer parse_layer(std::string_view text, bool first, Where where) {
   return layer.from(std::move(sources)).with_frozen(std::move(frozen)).placed(where);
 }
 
+size_t listed_activations(const Layer& layer) {
+  size_t count = 0;
+  for (const std::string& argument : layer.arguments()) {
+    if (argument.starts_with('[')) count += Reader<Activations>::read(argument).list.size();
+  }
+  return count;
+}
+
 /// What an unknown first word was probably meant to be.
 std::string suggestion(std::string_view item) {
   const std::string_view word = item.substr(0, item.find_first_of(" ([=\t"));
@@ -132,9 +142,15 @@ std::vector<Layer> parse_layers(std::string_view text, Where where) {
                             max_layers, " are read"));
   }
   std::vector<Layer> layers;
+  size_t listed = 0;
   for (const std::string_view item : items) {
     try {
       layers.push_back(parse_layer(item, layers.empty(), where));
+      listed += listed_activations(layers.back());
+      if (listed > max_listed_activations) {
+        throw ArgumentError(cat("the layers list more than ", max_listed_activations,
+                                " activation functions for single neurons"));
+      }
     } catch (const ArgumentError& error) {
       throw ArgumentError(cat("layer ", layers.size() + 1, " of the text, \"", excerpt(item),
                               "\": ", error.what(), suggestion(item)));
