@@ -59,15 +59,15 @@ struct NetworkInfo {
 /// What one layer did with one sample. Vectors have one number per neuron.
 struct LayerProbe {
   std::string name;
-  Tensor in;                ///< What arrived on the links, [in].
-  Tensor activation_value;  ///< w·x, [neurons]; empty ([0]) for layers without neurons.
-  Tensor sum;               ///< w·x + b, [neurons].
-  Tensor out;               ///< f(w·x + b), or the layer's result, in its shape.
+  Tensor in{Shape{0}};                ///< What arrived on the links, [in].
+  Tensor activation_value{Shape{0}};  ///< w·x, [neurons]; [0] for layers without neurons.
+  Tensor sum{Shape{0}};               ///< w·x + b, [neurons].
+  Tensor out{Shape{0}};               ///< f(w·x + b), or the layer's result, in its shape.
   // With a target:
-  Tensor out_gradient;      ///< dL/dout: the gradient that reaches each neuron.
-  Tensor sum_gradient;      ///< dL/dsum: the same behind its activation function.
-  Tensor weights_gradient;  ///< dL/dw, [in, neurons]: each link's contribution to the error.
-  Tensor bias_gradient;     ///< dL/db, [neurons].
+  Tensor out_gradient{Shape{0}};      ///< dL/dout: the gradient that reaches each neuron.
+  Tensor sum_gradient{Shape{0}};      ///< dL/dsum: the same behind its activation function.
+  Tensor weights_gradient{Shape{0}};  ///< dL/dw, [in, neurons]: each link's part in the error.
+  Tensor bias_gradient{Shape{0}};     ///< dL/db, [neurons].
 };
 
 /// What the network did with one sample.

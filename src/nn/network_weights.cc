@@ -32,11 +32,45 @@ void check_memory(int64_t bytes, Where where) {
   }
 }
 
-/// The rows of `old` [k, n] in front of `fresh` [k + more, n], and zeros behind.
+/// The rows of `old` [k, n] in front, and zeros behind.
 Tensor with_new_rows(const Tensor& old, const Shape& shape) {
   Tensor result(shape, old.type());
   std::memcpy(result.raw(), old.raw(), std::min(old.bytes(), result.bytes()));
   return result;
+}
+
+/// "h/prelu_a" or "h/neurons2-5/prelu_a": a trained parameter of the activation function of all
+/// neurons of layer h, or of some.
+struct ActivationName {
+  std::string layer, parameter;
+  int64_t first = 0, last = INT64_MAX;
+};
+ActivationName parse_activation_name(const std::string& name) {
+  const size_t begin = name.find('/'), end = name.rfind('/');
+  ActivationName result{name.substr(0, begin), name.substr(end + 1)};
+  if (begin == end) return result;
+  const std::string range = name.substr(begin + 1, end - begin - 1);  // "neurons2-5"
+  const size_t digits = range.find_first_of("0123456789"), dash = range.find('-');
+  if (digits == range.npos || dash == range.npos) return result;
+  result.first = Reader<int64_t>::read(range.substr(digits, dash - digits));
+  result.last = Reader<int64_t>::read(range.substr(dash + 1));
+  return result;
+}
+
+/// When neurons of a layer are grouped anew, the parameters that their activation functions have
+/// learned move along: each value comes from the old array that held its neuron.
+void take_learned(const std::string& name, Tensor& fresh, const Tensors& old) {
+  const ActivationName to = parse_activation_name(name);
+  for (const auto& [old_name, values] : old) {
+    const ActivationName from = parse_activation_name(old_name);
+    if (from.layer != to.layer || from.parameter != to.parameter) continue;
+    for (int64_t i = 0; i < fresh.elements(); ++i) {
+      const int64_t neuron = to.first + i;
+      if (neuron < from.first || neuron > from.last) continue;
+      const int64_t at = values.elements() == 1 ? 0 : neuron - from.first;
+      if (at < values.elements()) fresh.set(i, values.at(at));
+    }
+  }
 }
 
 }  // namespace
@@ -69,9 +103,12 @@ void Network::restructure(std::vector<Layer> layers) {
   Tensors arrays = soma::initialize(changed.inference_graph(1), 0);
   for (auto& [name, tensor] : arrays) {
     const auto old = tensors_.find(name);
-    if (old == tensors_.end()) continue;
-    const bool same = old->second.shape() == tensor.shape();
-    tensor = same ? old->second : with_new_rows(old->second, tensor.shape());
+    if (old == tensors_.end()) {
+      take_learned(name, tensor, tensors_);
+    } else {
+      const bool same = old->second.shape() == tensor.shape();
+      tensor = same ? old->second : with_new_rows(old->second, tensor.shape());
+    }
   }
   layers_ = std::move(changed.layers_);
   info_ = std::move(changed.info_);

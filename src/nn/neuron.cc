@@ -119,8 +119,8 @@ void Neuron::set_activation(const Activation& activation) {
   auto functions = Reader<Activations>::read(layers[layer_].argument("activation"));
   functions.list.resize(static_cast<size_t>(row().neurons), functions.list[0]);
   functions.list[static_cast<size_t>(index_)] = activation;
-  const bool all_same = std::ranges::all_of(
-      functions.list, [&](const Activation& f) { return f == activation; });
+  const bool all_same =
+      std::ranges::all_of(functions.list, [&](const Activation& f) { return f == activation; });
   if (all_same) functions.list.resize(1, activation);
   layers[layer_] = layers[layer_].with("activation", functions.text());
   network_->restructure(std::move(layers));

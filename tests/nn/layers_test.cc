@@ -41,8 +41,8 @@ TEST(LayerText, ReadsWhatItWrites) {
         "input 784, 64 tanh name=h, 10 from=input+h", "input 5, 8 leaky_relu(a=0.2), softmax",
         "input 2x3, flatten, reshape 3x2, 4 bias=false, 2",
         "input 3, 5 relu weights=he_normal bias_start=0.1 frozen=all, 2 frozen=0+1",
-        "input 4, 4 name=a, add from=a+input, concat from=a+input, 2", "input 6, 4 [relu*3 tanh], 1",
-        "input 1, 1"}) {
+        "input 4, 4 name=a, add from=a+input, concat from=a+input, 2",
+        "input 6, 4 [relu*3 tanh], 1", "input 1, 1"}) {
     const Network net = Network::parse(text);
     EXPECT_EQ(net.text(), text);
     EXPECT_EQ(Network::parse(net.text()), net);
@@ -52,8 +52,8 @@ TEST(LayerText, ReadsWhatItWrites) {
 TEST(LayerText, ShortAndLongFormsAreTheSame) {
   const Network net{input({28, 28}), dense(128, relu), dense(10)};
   for (const std::string text :
-       {"input(28x28), dense(units=128 activation=relu), dense(10)",
-        "28x28,128 relu,10", "input shape=28x28\n128 activation=relu\ndense 10 identity",
+       {"input(28x28), dense(units=128 activation=relu), dense(10)", "28x28,128 relu,10",
+        "input shape=28x28\n128 activation=relu\ndense 10 identity",
         " 28x28 ,, dense(128, relu) , 10 name=output"}) {
     EXPECT_EQ(Network::parse(text).text(), net.text()) << text;
   }
@@ -190,15 +190,21 @@ TEST(NetworkStructure, ErrorsNameLayerAndPlace) {
   });
   EXPECT_THAT(said, HasSubstr("layer \"sum\""));
   EXPECT_THAT(said, HasSubstr("(layers_test.cc:" + std::to_string(line) + ")"));
-  EXPECT_THAT(message<ShapeError>([] { const Network net{input({3}), reshape_to({2, 2})}; }),
+  EXPECT_THAT(message<ShapeError>([] {
+                const Network net{input({3}), reshape_to({2, 2})};
+              }),
               AllOf(HasSubstr("layer \"reshape1\""), HasSubstr("3 numbers"), HasSubstr("[2, 2]")));
-  EXPECT_THAT(message<GraphError>([] { const Network net{dense(3), dense(2)}; }),
+  EXPECT_THAT(message<GraphError>([] {
+                const Network net{dense(3), dense(2)};
+              }),
               HasSubstr("first layer of a network is its input"));
   EXPECT_THAT(message<ShapeError>([] {
                 const Network net{input({3}), Layer::parse("dense(3 [relu tanh])")};
               }),
               HasSubstr("3 neurons but 2 activation functions"));
-  EXPECT_THAT(message<ShapeError>([] { const Network net{input({3}), dense({softmax, relu})}; }),
+  EXPECT_THAT(message<ShapeError>([] {
+                const Network net{input({3}), dense({softmax, relu})};
+              }),
               HasSubstr("several neurons at once"));
 }
 
@@ -313,10 +319,9 @@ TEST(NeuronHandle, RefusesWhatIsNotThere) {
               HasSubstr("finite"));
   EXPECT_THAT(message<ArgumentError>([&] { net.neuron("output", 0).weight(3); }),
               HasSubstr("no link 3"));
-  EXPECT_THAT(message<ShapeError>([&] {
-                net.neuron("output", 0).set_weights(std::vector<float>{1});
-              }),
-              HasSubstr("3 links, found 1"));
+  EXPECT_THAT(
+      message<ShapeError>([&] { net.neuron("output", 0).set_weights(std::vector<float>{1}); }),
+      HasSubstr("3 links, found 1"));
 }
 
 // ---- the registry
@@ -327,7 +332,8 @@ TEST(LayerRegistry, AFunctionAndARowAreALayer) {
   define_layer("scaled", build_scaled, "by=2", "The sample times a number.");
   const Network net = Network::parse("input 3, scaled 0.5, scaled, 2 relu");
   EXPECT_EQ(net.text(), "input 3, scaled 0.5, scaled, 2 relu");
-  EXPECT_THAT(layer_documentation(), HasSubstr("| `scaled` | The sample times a number. | `by=2` |"));
+  EXPECT_THAT(layer_documentation(),
+              HasSubstr("| `scaled` | The sample times a number. | `by=2` |"));
   EXPECT_EQ((Network{input({3}), Layer("scaled", {0.5}), Layer("scaled"), dense(2, relu)}).text(),
             net.text());
 }
