@@ -84,7 +84,7 @@ std::string layer_documentation();
 
 enum class HasNeurons : bool { no, yes };
 /// Adds a kind. `build` takes a LayerBuild& and then its arguments, which the specification names
-/// and gives defaults: "units in [1,inf) bias=true". Do this before other threads describe
+/// and gives defaults: "units, scale=1 in (0,inf)". Do this before other threads describe
 /// networks.
 template <class... Args>
 void define_layer(std::string name, Value (*build)(LayerBuild&, Args...),

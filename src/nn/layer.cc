@@ -9,6 +9,7 @@
 #include "soma/layers.h"
 #include "src/base/text.h"
 #include "src/ir/message.h"
+#include "src/nn/structure.h"
 
 namespace soma {
 
@@ -31,6 +32,26 @@ bool is_name(std::string_view name) {
          std::ranges::all_of(name, ok);
 }
 
+/// "[relu tanh*3]"
+Activations read_list(std::string_view text) {
+  if (text.back() != ']') throw ArgumentError("']' is missing");
+  std::string inside(text.substr(1, text.size() - 2));
+  std::ranges::replace(inside, ',', ' ');
+  Activations result;
+  for (const std::string_view item : detail::split_outside(inside, ' ')) {
+    if (item.empty()) continue;
+    const size_t star = item.find_last_of('*');
+    const auto count = star == item.npos ? 1 : whole_number(item.substr(star + 1));
+    if (!count || *count < 1 || *count > max_repeats) {
+      throw ArgumentError("after '*' comes how many neurons have the function");
+    }
+    result.list.insert(result.list.end(), static_cast<size_t>(*count),
+                       activation_named(item.substr(0, star)));
+  }
+  if (result.list.empty()) throw ArgumentError("the list is empty");
+  return result;
+}
+
 /// Runs `make`, and adds the place of the description to what it throws.
 template <class F>
 auto at_place(Where where, F&& make) {
@@ -47,19 +68,16 @@ auto at_place(Where where, F&& make) {
 
 int64_t Reader<int64_t>::read(std::string_view text) {
   if (const auto value = whole_number(text)) return *value;
-  throw ArgumentError(cat("expected a whole number, found \"", text, "\""));
+  throw ArgumentError("a whole number");
 }
 
 Shape Reader<Shape>::read(std::string_view text) {
   Shape shape;
   for (const std::string_view part : split(text, 'x')) {
     const auto extent = whole_number(trim(part));
-    if (!extent || *extent < 1) {
-      throw ArgumentError(cat("expected a shape like 28x28, found \"", text, "\""));
-    }
+    if (!extent || *extent < 1) throw ArgumentError("a shape like 28x28");
     if (shape.size() == Shape::max_size) {
-      throw ArgumentError(
-          cat("a shape has at most ", Shape::max_size, " axes, found \"", text, "\""));
+      throw ArgumentError(cat("a shape of at most ", Shape::max_size, " axes"));
     }
     shape.push_back(*extent);
   }
@@ -67,27 +85,19 @@ Shape Reader<Shape>::read(std::string_view text) {
 }
 
 Activations Reader<Activations>::read(std::string_view text) {
-  if (text.empty() || text.front() != '[') return {{activation_named(text)}};
-  if (text.back() != ']') throw ArgumentError(cat("\"", text, "\": ']' is missing"));
-  Activations result;
-  for (const std::string_view part : detail::split_outside(text.substr(1, text.size() - 2), ' ')) {
-    const std::string_view item = trim(part);
-    if (item.empty()) continue;
-    const size_t star = item.find_last_of('*');
-    const auto count = star == item.npos ? 1 : whole_number(item.substr(star + 1));
-    if (!count || *count < 1 || *count > max_repeats) {
-      throw ArgumentError(
-          cat("\"", item, "\": after '*' comes how many neurons have the function"));
-    }
-    result.list.insert(result.list.end(), static_cast<size_t>(*count),
-                       activation_named(item.substr(0, star)));
+  try {
+    return text.starts_with('[') ? read_list(text) : Activations{{activation_named(text)}};
+  } catch (const ArgumentError& error) {
+    throw ArgumentError(cat("an activation function or a list of them (", error.what(), ")"));
   }
-  if (result.list.empty()) throw ArgumentError("the list of activation functions is empty");
-  return result;
 }
 
 Start Reader<Start>::read(std::string_view text) {
-  if (text != "auto") check_initializer(text);
+  try {
+    if (text != "auto") check_initializer(text);
+  } catch (const ArgumentError& error) {
+    throw ArgumentError(cat("an initializer (", error.what(), ")"));
+  }
   return {std::string(text)};
 }
 
@@ -105,6 +115,14 @@ std::string Activations::text() const {
 
 bool Frozen::contains(int64_t neuron) const {
   return all || std::ranges::binary_search(neurons, neuron);
+}
+
+int64_t read_neuron(std::string_view text) {
+  const auto neuron = whole_number(text);
+  if (!neuron || *neuron < 0) {
+    throw ArgumentError(cat("\"", text, "\" is no neuron: expected a whole number from 0 up"));
+  }
+  return *neuron;
 }
 
 // ---- Layer

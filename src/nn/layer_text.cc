@@ -7,6 +7,7 @@
 #include "soma/error.h"
 #include "soma/layers.h"
 #include "src/base/text.h"
+#include "src/nn/structure.h"
 
 namespace soma {
 
@@ -35,9 +36,7 @@ Frozen parse_frozen(std::string_view text) {
   if (text == "all") return {true, {}};
   Frozen frozen;
   for (const std::string_view item : split(text, '+')) {
-    const int64_t neuron = Reader<int64_t>::read(item);
-    if (neuron < 0) throw ArgumentError(cat("there is no neuron ", neuron));
-    frozen.neurons.push_back(neuron);
+    frozen.neurons.push_back(read_neuron(item));
   }
   std::ranges::sort(frozen.neurons);
   const auto doubled = std::ranges::unique(frozen.neurons);
@@ -115,7 +114,9 @@ std::string Layer::text() const {
   bool in_order = true;  // positional arguments can be left out only from the end
   for (size_t i = 0; i < arguments().size(); ++i) {
     const Parameter& parameter = row().parameters[i];
-    if (arguments()[i] == parameter.initial) {
+    const bool is_default =
+        !parameter.initial.empty() && arguments()[i] == parameter.canonical(parameter.initial);
+    if (is_default) {
       in_order = false;
     } else {
       words.push_back(in_order ? arguments()[i] : cat(parameter.name, "=", arguments()[i]));

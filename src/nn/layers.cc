@@ -25,6 +25,7 @@ Value build_dense(LayerBuild& at, int64_t units, Activations activation, bool bi
     at.fail(cat("has ", units, " neurons but ", activation.list.size(),
                 " activation functions; give one for all or one per neuron"));
   }
+  if (units < 1) at.fail(cat("has ", units, " neurons; a layer has at least one"));
   const Value x = at.flat();
   const int64_t inputs = x.extent(1);
   LayerTaps& taps = at.taps();
@@ -81,7 +82,7 @@ void define_built_in_layers() {
   define_layer("input", build_input, "shape",
                "The data: one sample of that shape. Always first; not counted as a layer.");
   define_layer("dense", build_dense,
-               "units in [1,inf) activation=identity bias=true weights=auto bias_start=0",
+               "units, activation=identity, bias=true, weights=auto, bias_start=0",
                "Neurons that are each linked to every input: y = f(w·x + b). `activation` is f, or "
                "a list with one for each neuron; `weights` and `bias_start` say how they start.",
                HasNeurons::yes);
@@ -97,7 +98,7 @@ void define_built_in_layers() {
 }  // namespace
 
 Registry<LayerRow>& layer_kinds() {
-  static Registry<LayerRow> kinds("layer");
+  static Registry<LayerRow> kinds("kind of layer");
   // The rows are added through this function, which finds the registry made by then.
   static bool defined = false;
   if (!std::exchange(defined, true)) define_built_in_layers();

@@ -19,7 +19,7 @@ namespace {
 std::pair<std::string_view, std::optional<int64_t>> parse_end(std::string_view text) {
   const size_t colon = text.find(':');
   if (colon == text.npos) return {text, std::nullopt};
-  return {text.substr(0, colon), Reader<int64_t>::read(text.substr(colon + 1))};
+  return {text.substr(0, colon), read_neuron(text.substr(colon + 1))};
 }
 
 /// Says so before the system kills a program that asked for more memory than there is.
@@ -52,8 +52,8 @@ ActivationName parse_activation_name(const std::string& name) {
   const std::string range = name.substr(begin + 1, end - begin - 1);  // "neurons2-5"
   const size_t digits = range.find_first_of("0123456789"), dash = range.find('-');
   if (digits == range.npos || dash == range.npos) return result;
-  result.first = Reader<int64_t>::read(range.substr(digits, dash - digits));
-  result.last = Reader<int64_t>::read(range.substr(dash + 1));
+  result.first = read_neuron(range.substr(digits, dash - digits));
+  result.last = read_neuron(range.substr(dash + 1));
   return result;
 }
 

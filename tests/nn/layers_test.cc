@@ -78,15 +78,14 @@ TEST(LayerText, RefusesWhatItCannotRead) {
   EXPECT_THAT(said(""), HasSubstr("empty"));
   EXPECT_THAT(said("128 rleu, 10"), AllOf(HasSubstr("\"128 rleu\""), HasSubstr("relu")));
   EXPECT_THAT(said("dens(5)"), HasSubstr("did you mean \"dense\""));
-  EXPECT_THAT(said("0"), HasSubstr("units"));
-  EXPECT_THAT(said("-3"), HasSubstr("units"));
+  EXPECT_THAT(said("128 rleu, 10"), HasSubstr("did you mean \"relu\""));
   EXPECT_THAT(said("3.5"), HasSubstr("whole number"));
   EXPECT_THAT(said("5 relu tanh 7 8 9 10"), HasSubstr("layer 1"));
   EXPECT_THAT(said("5 colour=red"), HasSubstr("colour"));
   EXPECT_THAT(said("5 name=1st"), HasSubstr("is no name"));
   EXPECT_THAT(said("5 name=input"), HasSubstr("is no name"));
-  EXPECT_THAT(said("5 frozen=x"), HasSubstr("whole number"));
-  EXPECT_THAT(said("5 frozen=-1"), HasSubstr("no neuron -1"));
+  EXPECT_THAT(said("5 frozen=x"), HasSubstr("no neuron"));
+  EXPECT_THAT(said("5 frozen=-1"), HasSubstr("\"-1\" is no neuron"));
   EXPECT_THAT(said("reshape 3xx4"), HasSubstr("shape like 28x28"));
   EXPECT_THAT(said("[relu*0]"), HasSubstr("'*'"));
   EXPECT_THAT(said("[]"), HasSubstr("empty"));
@@ -194,6 +193,10 @@ TEST(NetworkStructure, ErrorsNameLayerAndPlace) {
                 const Network net{input({3}), reshape_to({2, 2})};
               }),
               AllOf(HasSubstr("layer \"reshape1\""), HasSubstr("3 numbers"), HasSubstr("[2, 2]")));
+  EXPECT_THAT(message<ShapeError>([] {
+                const Network net{input({3}), dense(0)};
+              }),
+              HasSubstr("layer \"output\": has 0 neurons"));
   EXPECT_THAT(message<GraphError>([] {
                 const Network net{dense(3), dense(2)};
               }),
