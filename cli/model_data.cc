@@ -25,6 +25,18 @@ ModelInfo describe_rows(const Dataset& train) {
   info.feature_names = train.feature_names;
   info.input_scale = train.input_scale;
   info.input_shift = train.input_shift;
+  if (train.inputs.type() == u8) {  // images: the mean pixel is 0, their deviation 1
+    const auto pixels = train.inputs.data<uint8_t>();
+    double sum = 0, squares = 0;
+    for (const uint8_t pixel : pixels) {
+      sum += pixel;
+      squares += pixel * pixel;
+    }
+    const double n = static_cast<double>(std::max<size_t>(pixels.size(), 1)), mean = sum / n;
+    const double deviation = std::sqrt(std::max(squares / n - mean * mean, 1e-12));
+    info.input_scale = 1 / deviation;
+    info.input_shift = -mean / deviation;
+  }
   const bool is_table = is_float(train.inputs.type()) && train.input_shape().rank() == 1;
   if (is_table) {
     const data::Standardization measured = data::measure_standardization(train);

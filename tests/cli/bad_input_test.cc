@@ -131,7 +131,7 @@ class BadInput : public testing::TestWithParam<Case> {
       rows += std::to_string(i) + "," + std::to_string(i % 7) + "," + std::to_string(i * 0.37) + "\n";
     }
     folder_->write("table.csv", rows);
-    const Run made = soma_run({"train", "iris", "--net", "5 tanh, 3", "--epochs", "1", "--threads",
+    const Finished made = soma_run({"train", "iris", "--net", "5 tanh, 3", "--epochs", "1", "--threads",
                                "1", "--out", folder_->path() + "/made"});
     ASSERT_EQ(made.code, 0) << made.err;
     std::string bytes = content_of(*folder_ / "made/model.soma");
@@ -155,7 +155,7 @@ TEST_P(BadInput, GivesASentenceAndLeavesNothing) {
   std::vector<std::string> arguments;
   for (const auto& argument : c.arguments) arguments.push_back(filled(argument));
   const size_t files = folder_->entries();
-  const Run run = soma_run(arguments, c.input);
+  const Finished run = soma_run(arguments, c.input);
   EXPECT_EQ(run.code, c.code) << run.err << run.out;
   EXPECT_EQ(run.err.rfind("soma: ", 0), 0u) << run.err;
   EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
@@ -172,7 +172,7 @@ TEST_P(BadInput, SaysTheSameAsJson) {
   std::vector<std::string> arguments;
   for (const auto& argument : c.arguments) arguments.push_back(filled(argument));
   arguments.push_back("--json");
-  const Run run = soma_run(arguments, c.input);
+  const Finished run = soma_run(arguments, c.input);
   EXPECT_EQ(run.code, c.code) << run.err;
   const auto objects = run.json();
   ASSERT_FALSE(objects.empty());

@@ -26,7 +26,7 @@ bool has_fashion_mnist() {
 }
 
 TEST(Help, OfTheProgramNamesEveryCommand) {
-  const Run run = soma_run({"--help"});
+  const Finished run = soma_run({"--help"});
   EXPECT_EQ(run.code, 0);
   for (const auto& name : command_names) EXPECT_NE(run.out.find("  " + name), run.out.npos) << name;
   EXPECT_NE(run.out.find("Exit codes"), run.out.npos);
@@ -34,7 +34,7 @@ TEST(Help, OfTheProgramNamesEveryCommand) {
 
 TEST(Help, OfEveryCommandHasExamples) {
   for (const auto& name : command_names) {
-    const Run run = soma_run({name, "--help"});
+    const Finished run = soma_run({name, "--help"});
     EXPECT_EQ(run.code, 0) << name << run.err;
     EXPECT_NE(run.out.find("Examples:"), run.out.npos) << name;
     EXPECT_NE(run.out.find("soma " + name), run.out.npos) << name;
@@ -44,7 +44,7 @@ TEST(Help, OfEveryCommandHasExamples) {
 }
 
 TEST(Version, IsOneWordInJson) {
-  const Run run = soma_run({"version", "--json"});
+  const Finished run = soma_run({"version", "--json"});
   ASSERT_EQ(run.json().size(), 1u);
   EXPECT_FALSE(run.json()[0]["version"].get<std::string>().empty());
   EXPECT_EQ(soma_run({"--version"}).out.rfind("soma ", 0), 0u);
@@ -67,7 +67,7 @@ class FashionMnist : public testing::Test {
 
 TEST_F(FashionMnist, TrainsEvaluatesPredictsAndInspects) {
   const std::string out = folder_ / "run";
-  const Run train = soma_run(with(command(out), {"--json"}));
+  const Finished train = soma_run(with(command(out), {"--json"}));
   ASSERT_EQ(train.code, 0) << train.err;
   const auto done = train.json().back();
   EXPECT_EQ(done["event"], "done");
@@ -85,7 +85,7 @@ TEST_F(FashionMnist, TrainsEvaluatesPredictsAndInspects) {
   EXPECT_EQ(epochs, 3);
 
   const std::string model = out + "/model.soma";
-  const Run evaluate = soma_run({"evaluate", model, "fashion-mnist", "--limit", "2000", "--json"});
+  const Finished evaluate = soma_run({"evaluate", model, "fashion-mnist", "--limit", "2000", "--json"});
   ASSERT_EQ(evaluate.code, 0) << evaluate.err;
   EXPECT_EQ(evaluate.json()[0]["accuracy"], done["test_accuracy"]);
   EXPECT_EQ(evaluate.json()[0]["loss"], done["test_loss"]);
@@ -96,7 +96,7 @@ TEST_F(FashionMnist, TrainsEvaluatesPredictsAndInspects) {
     idx += static_cast<char>(i % 251);
     row += std::to_string(i % 251) + (i < 783 ? " " : "\n");
   }
-  const Run file = soma_run({"predict", model, folder_.write("image.idx", idx), "--json"});
+  const Finished file = soma_run({"predict", model, folder_.write("image.idx", idx), "--json"});
   ASSERT_EQ(file.code, 0) << file.err;
   EXPECT_EQ(file.out, soma_run({"predict", model, "--json"}, row).out);
   const auto answer = file.json()[0];
@@ -107,9 +107,9 @@ TEST_F(FashionMnist, TrainsEvaluatesPredictsAndInspects) {
   EXPECT_FALSE(answer["name"].get<std::string>().empty());
 
   EXPECT_NE(soma_run({"inspect", model}).out.find("hidden1"), std::string::npos);
-  const Run neuron = soma_run({"inspect", model, "--neuron", "hidden1:7", "--json"});
+  const Finished neuron = soma_run({"inspect", model, "--neuron", "hidden1:7", "--json"});
   EXPECT_EQ(neuron.json()[0]["weights"].size(), 784u);
-  const Run drawing = soma_run({"inspect", model, "--graph", folder_ / "net.svg", "--json"});
+  const Finished drawing = soma_run({"inspect", model, "--graph", folder_ / "net.svg", "--json"});
   EXPECT_EQ(drawing.code, 0) << drawing.err;
   EXPECT_EQ(drawing.json()[0]["parameters"], 784 * 128 + 128 + 128 * 10 + 10);
   EXPECT_EQ(content_of(folder_ / "net.svg").rfind("<svg", 0), 0u);
@@ -118,7 +118,7 @@ TEST_F(FashionMnist, TrainsEvaluatesPredictsAndInspects) {
 TEST_F(FashionMnist, GivesTheSameWeightsForAnyNumberOfThreads) {
   std::vector<std::string> digests;
   for (const std::string threads : {"1", "2", "4", "2"}) {
-    const Run run = soma_run(with(command(folder_ / "run", threads), {"--json"}));
+    const Finished run = soma_run(with(command(folder_ / "run", threads), {"--json"}));
     ASSERT_EQ(run.code, 0) << run.err;
     digests.push_back(run.json().back()["weights_sha256"]);
   }
@@ -126,7 +126,7 @@ TEST_F(FashionMnist, GivesTheSameWeightsForAnyNumberOfThreads) {
 }
 
 TEST_F(FashionMnist, PrintsPlainLinesIntoAPipe) {
-  const Run run = soma_run(command(folder_ / "run"));
+  const Finished run = soma_run(command(folder_ / "run"));
   EXPECT_EQ(run.out.find('\x1b'), run.out.npos);
   EXPECT_EQ(run.out.find('\r'), run.out.npos);
   EXPECT_NE(run.out.find("epoch 3/3"), run.out.npos);
@@ -147,23 +147,23 @@ std::string price_table() {
 TEST(Tables, AreScaledInsideTheModel) {
   TemporaryFolder folder;
   const std::string table = folder.write("houses.csv", price_table());
-  const Run train = soma_run({"train", table, "--target", "price", "--net", "1", "--epochs", "200",
+  const Finished train = soma_run({"train", table, "--target", "price", "--net", "1", "--epochs", "200",
                               "--lr", "0.01", "--out", folder / "run", "--json"});
   ASSERT_EQ(train.code, 0) << train.err;
   EXPECT_GT(train.json().back()["test_r2"], 0.99);
   // Raw rows in, the target's units out.
-  const Run run = soma_run({"predict", folder / "run/model.soma", "--json"}, "50,1050\n");
+  const Finished run = soma_run({"predict", folder / "run/model.soma", "--json"}, "50,1050\n");
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_NEAR(run.json()[0]["outputs"][0], 0.03 * 50 - 0.02 * 50 + 1, 0.05);
 }
 
 TEST(Tables, OfClassesAnswerWithNames) {
   TemporaryFolder folder;
-  const Run train = soma_run({"train", "iris", "--net", "8 tanh, 3", "--epochs", "60", "--lr",
+  const Finished train = soma_run({"train", "iris", "--net", "8 tanh, 3", "--epochs", "60", "--lr",
                               "0.01", "--seed", "3", "--out", folder / "run", "--json"});
   ASSERT_EQ(train.code, 0) << train.err;
   EXPECT_GT(train.json().back()["test_accuracy"], 0.85);
-  const Run run =
+  const Finished run =
       soma_run({"predict", folder / "run/model.soma"}, "5.1,3.5,1.4,0.2\n6.3 3.3 6 2.5\n");
   ASSERT_EQ(run.lines().size(), 2u) << run.err;
   EXPECT_NE(run.lines()[0].find("setosa"), std::string::npos);
@@ -183,7 +183,7 @@ TEST(Output, ReplacesAnOlderRunAsAWhole) {
 
 TEST(Output, OfAFullDiskIsASentence) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP();
-  const Run run = Program({"data"}, "", "/dev/full").wait();
+  const Finished run = Program({"data"}, "", "/dev/full").wait();
   EXPECT_EQ(run.code, 1);
   EXPECT_NE(run.err.find("No space left"), run.err.npos) << run.err;
 }
@@ -201,7 +201,7 @@ TEST(Interrupt, SavesWhatWasLearned) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   program.interrupt();
-  const Run run = program.wait();
+  const Finished run = program.wait();
   EXPECT_EQ(run.code, 130) << run.err;
   EXPECT_NE(run.out.find("interrupted"), run.out.npos);
   EXPECT_EQ(soma_run({"evaluate", folder / "run/model.soma", "iris"}).code, 0);
@@ -209,21 +209,21 @@ TEST(Interrupt, SavesWhatWasLearned) {
 
 TEST(Activations, AreListedAndPlotted) {
   TemporaryFolder folder;
-  const Run list = soma_run({"activations", "--json"});
+  const Finished list = soma_run({"activations", "--json"});
   EXPECT_GE(list.json()[0]["activations"].size(), 66u);
-  const Run plot = soma_run({"activations", "--only", "gelu", "--plot", folder / "gelu.svg"});
+  const Finished plot = soma_run({"activations", "--only", "gelu", "--plot", folder / "gelu.svg"});
   EXPECT_EQ(plot.code, 0) << plot.err;
   EXPECT_NE(content_of(folder / "gelu.svg").find("gelu"), std::string::npos);
 }
 
 TEST(Gradcheck, PassesAndSaysSo) {
-  const Run run = soma_run({"gradcheck", "losses", "--json"});
+  const Finished run = soma_run({"gradcheck", "losses", "--json"});
   ASSERT_EQ(run.code, 0) << run.err << run.out;
   EXPECT_EQ(run.json().back()["failed"], 0);
 }
 
 TEST(Bench, MeasuresOneShape) {
-  const Run run = soma_run({"bench", "gemm", "--seconds", "0.01", "--json"});
+  const Finished run = soma_run({"bench", "gemm", "--seconds", "0.01", "--json"});
   ASSERT_EQ(run.code, 0) << run.err;
   for (const auto& object : run.json()) {
     if (object["event"] == "gemm") EXPECT_GT(object["gflops"], 0);
@@ -231,9 +231,9 @@ TEST(Bench, MeasuresOneShape) {
 }
 
 TEST(Data, ListsAndDescribes) {
-  const Run list = soma_run({"data", "--json"});
+  const Finished list = soma_run({"data", "--json"});
   EXPECT_GE(list.json()[0]["data_sets"].size(), 3u);
-  const Run iris = soma_run({"data", "iris", "--json"});
+  const Finished iris = soma_run({"data", "iris", "--json"});
   EXPECT_EQ(iris.json()[0]["rows"], 150);
   EXPECT_EQ(iris.json()[0]["classes"].size(), 3u);
   EXPECT_NE(soma_run({"data", "iris"}).out.find("setosa"), std::string::npos);

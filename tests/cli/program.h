@@ -28,7 +28,7 @@ inline std::string content_of(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-struct Run {
+struct Finished {
   int code = -1;  ///< 128 + the signal where one ended the program.
   std::string out, err;
 
@@ -69,10 +69,10 @@ class Program {
   }
   void interrupt() const { kill(pid_, SIGINT); }
   std::string output_so_far() const { return content_of(out_); }
-  Run wait() const {
+  Finished wait() const {
     int status = 0;
     waitpid(pid_, &status, 0);
-    Run run;
+    Finished run;
     run.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     run.out = content_of(out_);
     run.err = content_of(folder_ / "err");
@@ -85,7 +85,7 @@ class Program {
   pid_t pid_ = 0;
 };
 
-inline Run soma_run(std::vector<std::string> arguments, const std::string& input = "") {
+inline Finished soma_run(std::vector<std::string> arguments, const std::string& input = "") {
   return Program(std::move(arguments), input).wait();
 }
 
