@@ -226,7 +226,9 @@ TEST(Bench, MeasuresOneShape) {
   const Finished run = soma_run({"bench", "gemm", "--seconds", "0.01", "--json"});
   ASSERT_EQ(run.code, 0) << run.err;
   for (const auto& object : run.json()) {
-    if (object["event"] == "gemm") EXPECT_GT(object["gflops"], 0);
+    if (object["event"] == "gemm") {
+      EXPECT_GT(object["gflops"], 0);
+    }
   }
 }
 

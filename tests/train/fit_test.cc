@@ -213,7 +213,9 @@ TEST(Callbacks, HearOfEverythingInOrder) {
       EXPECT_GE(event.seconds_left, 0);
       EXPECT_EQ(event.validation, nullptr);
     }
-    if (event.kind == Event::Kind::epoch) EXPECT_EQ(event.validation->rows, 150);
+    if (event.kind == Event::Kind::epoch) {
+      EXPECT_EQ(event.validation->rows, 150);
+    }
     return true;
   }};
   Network net = small_net();
