@@ -52,6 +52,7 @@ struct Reader<bool> {
 template <>
 struct Reader<std::vector<double>> {
   static std::vector<double> read(std::string_view text);
+  static std::string write(const std::vector<double>& list);
 };
 
 /// A parameter of a row. The specification reads "lr=0.001 in [0,inf)": name, default (without one

@@ -11,11 +11,8 @@
 namespace soma {
 
 Argument::Argument(double value) : text_(number(value)) {}
-Argument::Argument(const std::vector<double>& list) {
-  std::vector<std::string> words;
-  for (const double value : list) words.push_back(number(value));
-  text_ = cat("[", join(words, " "), "]");
-}
+Argument::Argument(const std::vector<double>& list)
+    : text_(Reader<std::vector<double>>::write(list)) {}
 
 double Reader<double>::read(std::string_view text) {
   if (text.starts_with('+')) text.remove_prefix(1);
@@ -39,10 +36,18 @@ std::vector<double> Reader<std::vector<double>>::read(std::string_view text) {
     throw ArgumentError("a list of numbers like [1 2 3]");
   }
   std::vector<double> list;
-  for (const std::string_view word : split(text.substr(1, text.size() - 2), ' ')) {
+  std::string words(text.substr(1, text.size() - 2));
+  std::ranges::replace(words, ',', ' ');
+  for (const std::string_view word : split(words, ' ')) {
     if (!word.empty()) list.push_back(Reader<double>::read(word));
   }
   return list;
+}
+
+std::string Reader<std::vector<double>>::write(const std::vector<double>& list) {
+  std::vector<std::string> words;
+  for (const double value : list) words.push_back(number(value));
+  return cat("[", join(words, " "), "]");
 }
 
 namespace detail {

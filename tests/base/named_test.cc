@@ -38,6 +38,7 @@ TEST(Named, ReadsBuildsAndPrints) {
   EXPECT_EQ(value("weighted()"), 1);
   EXPECT_EQ(value("weighted(1)"), 10);
   EXPECT_EQ(value("weighted(rest=[1 2], a=1)"), 40);
+  EXPECT_EQ(Named<Sum>(registry, "weighted(rest=[1.0,2])").text(), "weighted(rest=[1 2])");
   EXPECT_EQ(value("weighted( a = 2  negative = true )"), -20);
   EXPECT_EQ(Named<Sum>(registry, "weighted(a=0.1)").text(), "weighted");
   EXPECT_EQ(Named<Sum>(registry, "weighted", {1e-3, true}).text(),
