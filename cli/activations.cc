@@ -88,8 +88,9 @@ class Activations : public Command {
     if (!only_.empty()) {
       chosen.push_back(usage("--only", [&] { return activation_named(only_); }));
     } else {
-      for (const ActivationRow& row : soma::activations())
-        chosen.emplace_back(row.name, no_arguments);
+      for (const ActivationRow& row : soma::activations()) {
+        chosen.push_back(activation_named(example_text(row)));
+      }
     }
     if (!plot_.empty()) {
       plot(console, chosen);
@@ -148,7 +149,6 @@ class Activations : public Command {
     }
   }
 
-  static constexpr std::initializer_list<Argument> no_arguments = {};
   std::string only_, plot_;
 };
 

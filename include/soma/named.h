@@ -74,6 +74,10 @@ struct Row {
   std::vector<Parameter> parameters;
 };
 
+/// The text of the row with its defaults, and 1 for each argument that must be given:
+/// "leaky_relu", "threshold(theta=1 value=1)".
+std::string example_text(const Row& row);
+
 namespace detail {
 
 /// "name(x y=z)" taken apart; the values may hold brackets of their own.

@@ -50,6 +50,14 @@ std::string Reader<std::vector<double>>::write(const std::vector<double>& list) 
   return cat("[", join(words, " "), "]");
 }
 
+std::string example_text(const Row& row) {
+  std::vector<std::string> given;
+  for (const Parameter& parameter : row.parameters) {
+    if (parameter.initial.empty()) given.push_back(cat(parameter.name, "=1"));
+  }
+  return given.empty() ? row.name : cat(row.name, "(", join(given, " "), ")");
+}
+
 namespace detail {
 
 namespace {
