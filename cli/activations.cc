@@ -48,7 +48,9 @@ Chart chart_of(const Activation& function) {
   graph.output("slope", slope[0]);
   std::vector<Tensor> inputs;
   for (const Id id : graph.inputs()) {
-    inputs.push_back(initial_value(graph[id].as<InputAttr>(), 0));
+    const auto& attr = graph[id].as<InputAttr>();
+    const bool trained = attr.kind == InputKind::parameter;  // a learned setting, at its start
+    inputs.push_back(trained ? initial_value(attr, 0) : Tensor(attr.shape, attr.type));
   }
   Chart chart{function.text(), function.row().formula, {}, -4, 6};
   Curve value{"f", {}, {}}, derivative{"f'", {}, {}, true};

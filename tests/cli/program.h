@@ -6,6 +6,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <filesystem>
 
 #include <csignal>
 #include <cstdlib>
@@ -24,6 +25,7 @@ extern char** environ;
 namespace soma {
 
 inline std::string content_of(const std::string& path) {
+  if (!std::filesystem::is_regular_file(path)) return "";  // a device may never end
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }

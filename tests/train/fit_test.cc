@@ -303,7 +303,7 @@ TEST(Fit, ComparesClassesAsNumbersForLossesOfNumbers) {
   Network net = small_net();
   FitOptions options = small_options();
   options.loss = mean_squared_error();
-  options.epochs = 120;
+  options.epochs = 400;
   fit(net, data::iris(), options);
   EXPECT_GT(evaluate(net, data::iris(), mean_squared_error())["accuracy"], 0.8);
 }
