@@ -130,7 +130,23 @@ std::string Layer::text() const {
   return join(words, " ");
 }
 
+/// "8 relu,,3": a layer was forgotten. Empty lines and a comma at the end of a line are fine.
+static void refuse_gaps(std::string_view text) {
+  for (std::string_view line : split(text, '\n')) {
+    line = trim(line);
+    if (line.ends_with(',')) line.remove_suffix(1);
+    if (line.empty()) continue;
+    for (const std::string_view part : detail::split_outside(line, ',')) {
+      if (trim(part).empty()) {
+        throw ArgumentError(cat("there is nothing between two commas in \"", excerpt(line),
+                                "\"; write a layer there or leave one comma out"));
+      }
+    }
+  }
+}
+
 std::vector<Layer> parse_layers(std::string_view text, Where where) {
+  refuse_gaps(text);
   std::string line(text);
   std::ranges::replace(line, '\n', ',');
   std::ranges::replace(line, '\t', ' ');
