@@ -54,7 +54,7 @@ TEST(LayerText, ShortAndLongFormsAreTheSame) {
   for (const std::string text :
        {"input(28x28), dense(units=128 activation=relu), dense(10)", "28x28,128 relu,10",
         "input shape=28x28\n128 activation=relu\ndense 10 identity",
-        " 28x28 ,, dense(128, relu) , 10 name=output"}) {
+        " 28x28 , dense(128, relu) , 10 name=output"}) {
     EXPECT_EQ(Network::parse(text).text(), net.text()) << text;
   }
   EXPECT_EQ(Network::parse("128 relu, 10", Shape{28, 28}).text(), net.text());

@@ -6,6 +6,9 @@ namespace soma::cpu {
 
 namespace {
 
+/// Products of more columns are cut freely, and what follows them walks over the result again.
+constexpr int64_t whole_rows_up_to = 1024;
+
 Matrices matrices(const passes::View& view, bool transpose) {
   const int r = view.shape.rank();
   Matrices m;
@@ -73,12 +76,12 @@ DotPlan plan_dot(const Node& node, const passes::View& a, const passes::View& b,
   const int64_t k = a.shape[attr.transpose_a ? r - 2 : r - 1];
   for (int i = 0; i + 2 < r; ++i) plan.batch *= node.shape[i];
   plan.gemm = plan_gemm(m, n, k, plan.a.transposed, plan.b.transposed, plan.a.row_stride,
-                        plan.b.row_stride, std::max<int64_t>(n, 1), node.type);
+                        plan.b.row_stride, std::max<int64_t>(n, 1), node.type,
+                        has_epilogue && n <= whole_rows_up_to ? Rows::whole : Rows::cut);
   // Chunks of a batch are cut at its matrices, so they line up with the elements only when rows
   // divide evenly or there is one matrix.
   const bool even = plan.batch == 1 || m % plan.gemm.row_step == 0;
   plan.whole_rows = plan.gemm.col_chunks() == 1 && even;
-  (void)has_epilogue;
   return plan;
 }
 

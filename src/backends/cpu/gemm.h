@@ -35,10 +35,13 @@ struct GemmPlan {
   GemmRegion region(int64_t chunk) const;
 };
 
+/// Whether chunks may cut rows: what follows a product at once may need them whole.
+enum class Rows : bool { cut, whole };
+
 /// Throws TypeError for types other than f32 and f64, ShapeError for negative extents and for
 /// strides shorter than a row.
 GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t lda,
-                   int64_t ldb, int64_t ldc, DType type);
+                   int64_t ldb, int64_t ldc, DType type, Rows rows = Rows::cut);
 
 /// Computes region(chunk) of C. `bias`, when not null, is a row of n values added to every row; it
 /// must be null when `accumulate`, which adds to what C holds. K = 0 gives zero, the bias or the
