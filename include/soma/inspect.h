@@ -26,7 +26,8 @@ struct DrawOptions {
 /// positive and negative ones in different colours.
 std::string draw_network(const Network& network, const DrawOptions& options = {});
 
-/// Every node of a computational graph, coloured by the layer it belongs to.
+/// The nodes of a computational graph that lead to its results, coloured by the layer they belong
+/// to. Constants are written into the nodes that use them.
 std::string draw_graph(const Graph& graph, DrawFormat format = DrawFormat::svg);
 
 }  // namespace soma

@@ -1,6 +1,8 @@
 // Drawings of a computational graph: nodes in rows by their distance from the inputs, coloured by
 // layer. Constants are written into the nodes that use them.
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <map>
 #include <set>
 
@@ -8,6 +10,7 @@
 #include "src/base/text.h"
 #include "src/inspect/dot.h"
 #include "src/inspect/svg.h"
+#include "src/ir/infer.h"
 
 namespace soma {
 
@@ -32,9 +35,18 @@ const ConstantAttr* constant_of(const Graph& graph, Id id) {
   return moves ? constant_of(graph, node.in[0]) : nullptr;
 }
 
+/// A call or loop with one result is drawn as that result.
+bool is_only_result(const Graph& graph, const Node& node) {
+  return node.op == Op::get && result_count(graph[node.in[0]]) == 1;
+}
+bool has_only_result(const Node& node) {
+  return (node.op == Op::call || node.op == Op::scan) && result_count(node) == 1;
+}
+
 std::string title_of(const Graph& graph, const Node& node) {
   if (node.op == Op::input) return node.as<InputAttr>().name;
   if (node.op == Op::call) return node.as<CallAttr>().name;
+  if (is_only_result(graph, node)) return title_of(graph, graph[node.in[0]]);
   std::string title(info(node.op).name);
   if (node.op == Op::reduce) {
     title = cat(node.as<ReduceAttr>().kind == Reduction::sum ? "sum" : "max", " over ",
@@ -54,6 +66,18 @@ std::string detail_of(const Node& node) {
   return cat(kind, node.type, node.shape);
 }
 
+/// Inputs and what leads to a result; everything in a graph without results.
+std::vector<bool> needed_nodes(const Graph& graph, const std::set<Id>& results) {
+  std::vector<bool> needed(graph.size(), results.empty());
+  for (size_t i = graph.size(); i-- > 0;) {
+    const Node& node = graph[static_cast<Id>(i)];
+    if (node.op == Op::input || results.count(static_cast<Id>(i))) needed[i] = true;
+    if (!needed[i]) continue;
+    for (const Id in : node.in) needed[in] = true;
+  }
+  return needed;
+}
+
 std::vector<Box> boxes_of(const Graph& graph) {
   std::vector<Box> boxes;
   std::map<Id, size_t> box_of;
@@ -67,15 +91,18 @@ std::vector<Box> boxes_of(const Graph& graph) {
   std::set<Id> results;
   for (const auto& output : graph.outputs()) results.insert(output.id);
   for (const auto& update : graph.updates()) results.insert(update.value);
+  const std::vector<bool> needed = needed_nodes(graph, results);
   for (Id id = 0; id < graph.size(); ++id) {
     const Node& node = graph[id];
     if (constant_of(graph, id) && !results.count(id)) continue;
+    if (has_only_result(node) || !needed[id]) continue;
     Box box;
     box.title = title_of(graph, node);
     box.detail = detail_of(node);
     box.scope = graph.scope_of(node).name;
     box.is_data = node.op == Op::input;
-    for (const Id in : node.in) link(box, in);
+    const Node& reader = is_only_result(graph, node) ? graph[node.in[0]] : node;
+    for (const Id in : reader.in) link(box, in);
     box_of[id] = boxes.size();
     boxes.push_back(std::move(box));
   }
@@ -98,15 +125,18 @@ std::vector<Box> boxes_of(const Graph& graph) {
 
 /// The boxes of each rank from left to right, near what they are linked to.
 std::vector<std::vector<size_t>> rows_of(std::vector<Box>& boxes) {
-  // Leaves move down to just above their first user: shorter links.
-  std::vector<size_t> first_user(boxes.size(), boxes.size());
-  for (size_t i = boxes.size(); i-- > 0;) {
-    for (const size_t from : boxes[i].from) first_user[from] = i;
+  // Leaves, and what is made of one leaf alone, move down to just above their users: shorter links.
+  std::vector<bool> movable;
+  for (const Box& box : boxes) {
+    movable.push_back(box.from.empty() || (box.from.size() == 1 && movable[box.from[0]]));
   }
-  for (size_t i = 0; i < boxes.size(); ++i) {
-    if (!boxes[i].from.empty() || first_user[i] == boxes.size()) continue;
-    size_t rank = boxes[first_user[i]].rank;
-    boxes[i].rank = rank > 0 ? rank - 1 : 0;
+  constexpr size_t none = SIZE_MAX;
+  std::vector<size_t> highest_user(boxes.size(), none);
+  for (size_t i = boxes.size(); i-- > 0;) {
+    if (movable[i] && highest_user[i] != none) boxes[i].rank = highest_user[i] - 1;
+    for (const size_t from : boxes[i].from) {
+      highest_user[from] = std::min(highest_user[from], boxes[i].rank);
+    }
   }
   std::vector<std::vector<size_t>> rows;
   for (size_t i = 0; i < boxes.size(); ++i) {
@@ -158,11 +188,11 @@ class Palette {
  public:
   std::string style(const std::string& scope) {
     const std::string layer = scope.substr(0, scope.find('/'));
-    if (layer.empty()) return "fill=\"#f3f4f6\" stroke=\"#6b7280\"";
+    if (layer.empty()) return "fill=\"#6b7280\" fill-opacity=\"0.12\" stroke=\"#6b7280\"";
     const auto [found, fresh] =
         hues_.try_emplace(layer, static_cast<int>(hues_.size() * 137 % 360));
-    return cat("fill=\"hsl(", found->second, ",70%,92%)\" stroke=\"hsl(", found->second,
-               ",55%,45%)\"");
+    return cat("fill=\"hsl(", found->second, ",70%,50%)\" fill-opacity=\"0.15\" stroke=\"hsl(",
+               found->second, ",55%,50%)\"");
   }
 
  private:
@@ -173,7 +203,7 @@ std::string svg_graph(const Graph& graph) {
   std::vector<Box> boxes = boxes_of(graph);
   auto rows = rows_of(boxes);
   place(boxes, rows);
-  double left = 0, right = 0;
+  double left = boxes.empty() ? 0 : boxes[0].x, right = left;
   for (const Box& box : boxes) {
     left = std::min(left, box.x);
     right = std::max(right, box.x);
@@ -190,7 +220,11 @@ std::string svg_graph(const Graph& graph) {
       const Svg::Point p{boxes[from].x, boxes[from].y + box_height / 2};
       const Svg::Point q{box.x, box.y - box_height / 2};
       const double bend = std::max(row_gap / 2, (q.y - p.y) / 3);
-      svg.curve(p, {p.x, p.y + bend}, {q.x, q.y - bend}, q, "link", "opacity=\"0.7\"");
+      // A long straight link would run behind the boxes in between.
+      const bool hidden = q.y - p.y > 2 * row_gap && std::abs(q.x - p.x) < box_width / 2;
+      const double side = hidden ? box_width * 0.9 : 0;
+      svg.curve(p, {p.x + side, p.y + bend}, {q.x + side, q.y - bend}, q, "link",
+                "opacity=\"0.7\"");
     }
   }
   Palette palette;
@@ -199,10 +233,11 @@ std::string svg_graph(const Graph& graph) {
     const double round = box.is_data || box.is_result ? box_height / 2 : 6;
     const std::string tip =
         cat(box.title, " ", box.detail, box.scope.empty() ? "" : " in layer ", box.scope);
+    svg.rect(corner, box_width, box_height, round, "paper");  // hides the links behind
     svg.rect(corner, box_width, box_height, round, box.is_result ? "step" : "box",
              box.is_result ? "" : palette.style(box.scope), tip);
-    svg.text({box.x, box.y - 3}, excerpt(box.title, 18), box.is_result ? "op" : "op on-box");
-    svg.text({box.x, box.y + 13}, excerpt(box.detail, 22), box.is_result ? "note" : "note on-box");
+    svg.text({box.x, box.y - 3}, excerpt(box.title, 18), "op");
+    svg.text({box.x, box.y + 13}, excerpt(box.detail, 22), "note");
   }
   const double height = margin * 2 + (box_height + row_gap) * static_cast<double>(rows.size());
   return svg.finish(right - left + box_width + 2 * margin, std::max(height - row_gap, 2 * margin),

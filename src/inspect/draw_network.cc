@@ -49,7 +49,7 @@ std::string counted(int64_t count, std::string_view noun) {
 
 std::string activation_note(const LayerInfo& layer) {
   if (layer.activations.empty()) return layer.kind;
-  return layer.activations.size() == 1 ? layer.activations[0] : "one activation per neuron";
+  return layer.activations.size() == 1 ? layer.activations[0] : "own activations";
 }
 
 std::vector<Column> columns_of(const Network& network, int max_neurons) {
@@ -66,7 +66,7 @@ std::vector<Column> columns_of(const Network& network, int max_neurons) {
     column.circles = layer.has_neurons;
     column.neurons = layer.has_neurons ? layer.neurons : layer.output.elements();
     column.note = layer.has_neurons ? counted(layer.neurons, "neuron") : layer.kind;
-    column.detail = activation_note(layer);
+    column.detail = layer.has_neurons ? activation_note(layer) : layer.output.text();
     column.sources = layer.sources;
     columns.push_back(std::move(column));
   }
@@ -147,9 +147,11 @@ class Drawing {
         if (weights && source >= 0 && target >= 0) {
           const double w = weights->at((first_link + source) * to.neurons + target);
           const double strength = largest > 0 ? std::abs(w) / largest : 0;
+          // Links that skip layers cross others: fainter.
+          const double opacity = to.rank == from.rank + 1 ? 0.1 + 0.8 * strength : 0.5 * strength;
           join_ends(from, a, to, b, w < 0 ? "negative" : "positive",
                     cat("stroke-width=\"", coordinate(0.6 + 1.8 * strength), "\" opacity=\"",
-                        coordinate(0.1 + 0.8 * strength), "\""),
+                        coordinate(opacity), "\""),
                     cat(from.name, " ", source, " → ", to.name, " ", target, ": ", rounded(w)));
         } else if (from.shown[std::min(a, from.shown.size() - 1)] >= 0 &&
                    to.shown[std::min(b, to.shown.size() - 1)] >= 0) {
@@ -197,7 +199,7 @@ class Drawing {
       const Svg::Point middle = place(column, 0);
       svg_.rect({middle.x - 38, middle.y - 18}, 76, 36, 8, "step", "",
                 cat(column.name, ": ", column.layer->text));
-      svg_.text({middle.x, middle.y + 4}, excerpt(column.detail, 11), "small");
+      svg_.text({middle.x, middle.y + 4}, excerpt(activation_note(*column.layer), 11), "small");
       return;
     }
     for (size_t k = 0; k < column.shown.size(); ++k) draw_neuron(column, k);

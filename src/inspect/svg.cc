@@ -39,7 +39,6 @@ text{fill:#e5e7eb}
 .data{fill:#374151;stroke:#9ca3af}
 .step{fill:#422006;stroke:#facc15}
 .dot{fill:#9ca3af}
-.box{filter:invert(0.86) hue-rotate(180deg)}
 .positive{stroke:#60a5fa}
 .negative{stroke:#f87171}
 .link{stroke:#9ca3af}

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "soma/error.h"
-#include "soma/gradient.h"
+#include "soma/optim.h"
 
 namespace soma {
 namespace {
@@ -126,6 +126,48 @@ TEST(SkipLinks, ConnectingLeavesTheFunctionAsItWas) {
   net.connect("input", "output");
   const Tensor after = net.predict(sample);
   for (int64_t i = 0; i < before.elements(); ++i) EXPECT_NEAR(after.at(i), before.at(i), 1e-6);
+}
+
+// ---- frozen neurons
+
+TEST(Frozen, KeepTheirBitsWhileTheOthersLearn) {
+  Network net{input({3}), dense(4, tanh).named("h"), dense(2)};
+  net.initialize(12);
+  net.freeze("h", 2);
+  const Tensors before = net.tensors();
+  Tensors masks = net.masks();
+
+  Graph graph;
+  const Value out = net.build(graph, graph.input("input", {8, 3}), true);
+  const Value loss = mean_squared_error()(out, graph.input("target", {8, 2}));
+  const std::vector<Value> parameters = parameters_of(graph);
+  ApplyOptions options;
+  for (const Value parameter : parameters) {
+    const std::string name = parameter.node().as<InputAttr>().name;
+    options.masks.push_back(masks.count(name) ? graph.input("mask of " + name, parameter.shape())
+                                              : Value());
+  }
+  apply(adamw(0.1), loss, parameters, options);
+  Tensors arrays = initialize(graph, 0);
+  for (auto& [name, tensor] : arrays) {
+    if (net.tensors().count(name)) tensor = net.tensors().at(name);
+  }
+  Plan plan = compile(graph, Device::cpu(1));
+  plan.bind(arrays);
+  for (auto& [name, mask] : masks) plan.bind("mask of " + name, mask);
+  Tensor inputs = ramp({8, 3}, -1, 0.1f), targets = ramp({8, 2}, 1, -0.1f);
+  plan.bind("input", inputs);
+  plan.bind("target", targets);
+  for (int step = 0; step < 20; ++step) plan.run();
+
+  for (int64_t i = 0; i < 12; ++i) {
+    const double now = arrays.at("h/weights").at(i), then = before.at("h/weights").at(i);
+    EXPECT_EQ(now == then, i % 4 == 2) << i;
+  }
+  for (int64_t i = 0; i < 4; ++i) {
+    const double now = arrays.at("h/bias").at(i), then = before.at("h/bias").at(i);
+    EXPECT_EQ(now == then, i == 2) << i;
+  }
 }
 
 // ---- the glass box
