@@ -250,6 +250,10 @@ class Graph {
   void update(Value state, Value value);
 
   // -- scopes: the layer names that messages and parameter names carry
+  struct ScopeInfo {
+    std::string name;
+    Where where;
+  };
   class Scope {
    public:
     Scope(Graph& graph, std::string_view name, Where where = Where::here());
@@ -257,6 +261,8 @@ class Graph {
     Scope(Graph& graph, uint32_t index) : graph_(graph), outer_(graph.scope_) {
       graph.scope_ = index;
     }
+    /// Opens a scope like one of another graph, for copies of its nodes: the same layer.
+    Scope(Graph& graph, const ScopeInfo& like);
     ~Scope();
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
@@ -274,10 +280,6 @@ class Graph {
   struct Update {
     Id state;
     Id value;
-  };
-  struct ScopeInfo {
-    std::string name;
-    Where where;
   };
   size_t size() const { return nodes_.size(); }
   const Node& operator[](Id id) const { return nodes_[id]; }
@@ -315,6 +317,7 @@ class Graph {
   friend struct RawGraph;  // src/ir/raw.h: parse() and the tests of verify()
   std::string full_name(std::string_view name) const;
   Value leaf(InputAttr attr);
+  uint32_t scope_like(const ScopeInfo& scope);
 
   std::vector<Node> nodes_;
   std::vector<Id> inputs_;
@@ -332,8 +335,9 @@ class Graph {
 SOMA_UNARY(neg)
 SOMA_UNARY(abs)
 SOMA_UNARY(exp)
-SOMA_UNARY(log) SOMA_UNARY(expm1) SOMA_UNARY(log1p) SOMA_UNARY(sqrt) SOMA_UNARY(tanh)
-    SOMA_UNARY(sigmoid) SOMA_UNARY(erf) SOMA_UNARY(sin) SOMA_UNARY(cos)
+SOMA_UNARY(log)
+SOMA_UNARY(expm1) SOMA_UNARY(log1p) SOMA_UNARY(sqrt) SOMA_UNARY(tanh) SOMA_UNARY(sigmoid)
+    SOMA_UNARY(erf) SOMA_UNARY(sin) SOMA_UNARY(cos)
     /// The same value; no gradient flows through it.
     SOMA_UNARY(stop)
     /// x², 1/x, 1/√x.
@@ -368,8 +372,8 @@ inline Value operator-(Value x) { return neg(x); }
 SOMA_OPERATOR(+, add)
 SOMA_OPERATOR(-, sub)
 SOMA_OPERATOR(*, mul)
-SOMA_OPERATOR(/, div) SOMA_OPERATOR(<, lt) SOMA_OPERATOR(<=, le) SOMA_OPERATOR(>, gt)
-    SOMA_OPERATOR(>=, ge)
+SOMA_OPERATOR(/, div)
+SOMA_OPERATOR(<, lt) SOMA_OPERATOR(<=, le) SOMA_OPERATOR(>, gt) SOMA_OPERATOR(>=, ge)
 #undef SOMA_OPERATOR
 
     // ---------------------------------------------------------------- the builder: reductions

@@ -234,7 +234,20 @@ Graph::Scope::Scope(Graph& graph, std::string_view name, Where where)
   graph.scopes_.push_back({full, where});
   graph.scope_ = static_cast<uint32_t>(graph.scopes_.size() - 1);
 }
+Graph::Scope::Scope(Graph& graph, const ScopeInfo& like) : graph_(graph), outer_(graph.scope_) {
+  graph.scope_ = graph.scope_like(like);
+}
 Graph::Scope::~Scope() { graph_.scope_ = outer_; }
+
+uint32_t Graph::scope_like(const ScopeInfo& scope) {
+  const auto same = [&](const ScopeInfo& other) {
+    return other.name == scope.name && other.where.line == scope.where.line &&
+           other.where.file == scope.where.file;
+  };
+  const auto index = std::ranges::find_if(scopes_, same) - scopes_.begin();
+  if (static_cast<size_t>(index) == scopes_.size()) scopes_.push_back(scope);
+  return static_cast<uint32_t>(index);
+}
 
 // ---- reading
 
@@ -302,17 +315,10 @@ std::vector<Value> Graph::splice(const Graph& body, std::span<const Id> wanted,
   }
   std::vector<Value> in;
   const uint32_t outer = scope_;
-  std::unordered_map<uint32_t, uint32_t> scope_map;  // layers keep their names in the copy
   for (Id id = 0; id < body.size(); ++id) {
     if (!needed[id] || replaced.count(id)) continue;
     const Node& node = body[id];
-    if (node.scope == 0) {
-      scope_ = outer;
-    } else {
-      const auto [entry, fresh] = scope_map.try_emplace(node.scope, scopes_.size());
-      if (fresh) scopes_.push_back(body.scope_of(node));
-      scope_ = entry->second;
-    }
+    scope_ = node.scope == 0 ? outer : scope_like(body.scope_of(node));  // layers keep their names
     in.clear();
     for (const Id operand : node.in) in.push_back(replaced.at(operand));
     replaced[id] = node.op == Op::input ? leaf(node.as<InputAttr>()) : add(node.op, in, node.attr);

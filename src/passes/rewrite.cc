@@ -30,6 +30,7 @@ Graph rewrite(const Graph& graph, const Rule& rule) {
     if (!live[id]) continue;
     in.clear();
     for (const Id operand : node.in) in.push_back(replaced.at(operand));
+    const Graph::Scope scope(out, graph.scope_of(node));  // what replaces a node is of its layer
     const Value replacement = rule(out, node, in);
     if (replacement) {
       replaced[id] = replacement;
