@@ -3,11 +3,11 @@
 
 #include "cli/command.h"
 #include "cli/source.h"
+#include "soma/chart.h"
 #include "soma/gradient.h"
 #include "soma/nn.h"
 #include "src/base/file.h"
 #include "src/base/text.h"
-#include "src/inspect/chart.h"
 
 namespace soma::cli {
 namespace {

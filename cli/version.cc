@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "soma/plan.h"
+#include "soma/version.h"
 #include "src/base/text.h"
 
 namespace soma::cli {
@@ -19,11 +20,11 @@ class Version : public Command {
     const int threads = Device::cpu().threads();
     if (console.json()) {
       console.event({{"event", "version"},
-                     {"version", SOMA_VERSION},
+                     {"version", version_text},
                      {"compiler", compiler},
                      {"threads", threads}});
     } else {
-      console.line(cat("soma ", SOMA_VERSION));
+      console.line(cat("soma ", version_text));
       console.note(cat("compiled by ", compiler, "; runs on ", threads, " threads by default"));
     }
     return exit_ok;

@@ -1,5 +1,5 @@
 // Drawing of line charts.
-#include "src/inspect/chart.h"
+#include "soma/chart.h"
 
 #include <algorithm>
 #include <cmath>
