@@ -41,6 +41,7 @@ struct OpInfo {
   int arity;
   OpClass kind;
   uint8_t flags;
+  std::string_view meaning;
   bool is(Flags flag) const { return (flags & flag) != 0; }
 };
 /// The registry, indexed by Op.

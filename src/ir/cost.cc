@@ -25,7 +25,8 @@ int64_t contraction(const Graph& graph, const Node& node) {
 
 int64_t flops(const Graph& graph, const Node& node) {
   switch (info(node.op).kind) {
-    case OpClass::map: return node.op == Op::stop || node.op == Op::cast ? 0 : node.shape.elements();
+    case OpClass::map:
+      return node.op == Op::stop || node.op == Op::cast ? 0 : node.shape.elements();
     case OpClass::reduce: return graph[node.in[0]].shape.elements();
     case OpClass::contract: return contraction(graph, node);
     case OpClass::control:

@@ -16,7 +16,8 @@ namespace {
 
 constexpr uint8_t commutative = OpInfo::commutative, cheap = OpInfo::cheap, smooth = OpInfo::smooth;
 constexpr OpInfo table[] = {
-#define SOMA_OP(name, arity, kind, flags, attr) {#name, arity, OpClass::kind, flags},
+#define SOMA_OP(name, arity, kind, flags, attr, meaning) \
+  {#name, arity, OpClass::kind, flags, meaning},
 #include "soma/ops.def"
 #undef SOMA_OP
 };

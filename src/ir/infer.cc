@@ -447,7 +447,8 @@ constexpr size_t index_in(const std::variant<T...>*) {
   return index;
 }
 constexpr size_t attribute_index[] = {
-#define SOMA_OP(name, arity, kind, flags, attr) index_in<attr>(static_cast<const Attr*>(nullptr)),
+#define SOMA_OP(name, arity, kind, flags, attr, meaning) \
+  index_in<attr>(static_cast<const Attr*>(nullptr)),
 #include "soma/ops.def"
 #undef SOMA_OP
 };

@@ -272,8 +272,8 @@ class Parser {
 
   Attr attribute(Op op) {
     switch (op) {
-#define SOMA_OP(name, arity, kind, flags, attr) \
-  case Op::name:                                \
+#define SOMA_OP(name, arity, kind, flags, attr, meaning) \
+  case Op::name:                                         \
     return fields(attr{});
 #include "soma/ops.def"
 #undef SOMA_OP

@@ -29,10 +29,10 @@ struct Refusal {
 
 template <class E>
 void expect_refusals(std::initializer_list<Refusal> refusals) {
-  for (const auto& [sentence, build] : refusals) {
+  for (const Refusal& refusal : refusals) {
     Arrays arrays;
-    EXPECT_ERROR(E, build(arrays), sentence);
-    EXPECT_NO_THROW(verify(arrays.g)) << sentence;  // the graph is as it was
+    EXPECT_ERROR(E, refusal.build(arrays), refusal.sentence);
+    EXPECT_NO_THROW(verify(arrays.g)) << refusal.sentence;  // the graph is as it was
   }
 }
 
