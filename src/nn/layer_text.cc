@@ -39,8 +39,8 @@ Frozen parse_frozen(std::string_view text) {
     frozen.neurons.push_back(read_neuron(item));
   }
   std::ranges::sort(frozen.neurons);
-  const auto doubled = std::ranges::unique(frozen.neurons);
-  frozen.neurons.erase(doubled.begin(), doubled.end());
+  frozen.neurons.erase(std::unique(frozen.neurons.begin(), frozen.neurons.end()),
+                       frozen.neurons.end());
   return frozen;
 }
 
