@@ -81,6 +81,7 @@ class Data : public Command {
       if (row.name != source_.data) continue;
       console.line(cat(row.description, "\nsource: ", row.source, "\nlicence: ", row.licence));
     }
+    if (!train.origin.empty()) console.line(cat("found in ", train.origin));
     console.line(cat(rows_text(train.size()),
                      both.test.size() > 0
                          ? cat(" to train with, ", rows_text(both.test.size()), " to test with")

@@ -25,6 +25,7 @@ TrainTest idx_pair(const SourceOptions& options) {
   }
   Dataset dataset = data::in_memory(data::load_idx(options.data), data::load_idx(options.labels));
   dataset.name = std::filesystem::path(options.data).filename().string();
+  dataset.origin = options.data;
   if (dataset.inputs.type() == u8) dataset.input_scale = 1.0 / 255;
   return {std::move(dataset), {}};
 }

@@ -25,6 +25,7 @@ struct Dataset {
   std::vector<std::string> feature_names;  ///< by column of a table; may be empty
   double input_scale = 1;
   double input_shift = 0;
+  std::string origin;  ///< The file or folder it was read from; "" for one that was made
 
   /// The number of rows.
   int64_t size() const { return inputs.shape().empty() ? 0 : inputs.shape()[0]; }

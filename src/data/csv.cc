@@ -187,6 +187,7 @@ class CsvLoader {
   Dataset finish() {
     Dataset dataset;
     dataset.name = path_;
+    dataset.origin = path_;
     for (const size_t i : inputs_) dataset.feature_names.push_back(names_[i]);
     dataset.inputs = Tensor::of({rows_, static_cast<int64_t>(inputs_.size())}, values_);
     if (options_.target_kind == CsvTarget::none) {

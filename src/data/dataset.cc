@@ -119,7 +119,8 @@ Dataset Dataset::rows(std::span<const int64_t> indices) const {
           class_names,
           feature_names,
           input_scale,
-          input_shift};
+          input_shift,
+          origin};
 }
 
 Dataset Dataset::subset(int64_t begin, int64_t end) const {

@@ -52,6 +52,7 @@ Dataset fashion_part(const std::string& folder, const std::string& part, int64_t
   const std::string labels = find_fashion_file(folder, part + "-labels-idx1-ubyte");
   Dataset dataset;
   dataset.name = "fashion-mnist";
+  dataset.origin = std::filesystem::path(images).parent_path().string();
   dataset.inputs = load_idx(images);
   const Tensor bytes = load_idx(labels);
   if (dataset.inputs.shape() != Shape{rows, 28, 28} || dataset.inputs.type() != u8) {

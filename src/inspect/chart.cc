@@ -14,6 +14,12 @@ constexpr double width = 240, height = 200;                    // of one chart
 constexpr double left = 34, right = 8, top = 40, bottom = 22;  // room around its axes
 constexpr const char* colours[] = {"#2563eb", "#ea580c", "#059669", "#9333ea"};
 
+/// As much of a note as fits above a chart.
+std::string shortened(const std::string& text) {
+  constexpr size_t most = 42;
+  return text.size() <= most ? text : text.substr(0, most - 2) + " …";
+}
+
 struct Range {
   double lo = HUGE_VAL, hi = -HUGE_VAL;
   void add(double value) {
@@ -55,8 +61,8 @@ class ChartWriter {
 
   std::string text() {
     out_ = cat("<text class=\"title\" x=\"", left, "\" y=\"16\">", escape_xml(chart_.title),
-               "</text>\n<text class=\"note\" x=\"", left, "\" y=\"31\">", escape_xml(chart_.note),
-               "</text>\n");
+               "</text>\n<text class=\"note\" x=\"", left, "\" y=\"31\">",
+               escape_xml(shortened(chart_.note)), "</text>\n");
     marks();
     for (size_t i = 0; i < chart_.curves.size(); ++i) {
       lines(chart_.curves[i], colours[i % std::size(colours)]);

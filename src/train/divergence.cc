@@ -54,7 +54,7 @@ std::string Trainer::first_bad_tensor() const {
 
 std::string Trainer::diagnose(int64_t step) {
   const auto rows = rows_of(step);
-  LossGraph built(net_, options_.loss, target_, static_cast<int64_t>(rows.size()), true);
+  LossGraph built(net_, data_, options_.loss, target_, static_cast<int64_t>(rows.size()), true);
   std::vector<std::string> names;  // in words, in the order of computing
   const auto watch = [&](Value value, const std::string& words) {
     if (!value || !is_float(value.type())) return;

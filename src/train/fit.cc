@@ -58,7 +58,7 @@ Trainer::Trainer(Network& net, const Dataset& data, const FitOptions& options)
 }
 
 Program Trainer::make_program(int64_t rows) {
-  LossGraph built(net_, options_.loss, target_, rows, true);
+  LossGraph built(net_, data_, options_.loss, target_, rows, true);
   add_step(built.graph, built.loss, options_.optimizer, masks_);
   Program program(built.graph, options_.device);
   for (const Id id : built.graph.inputs()) {

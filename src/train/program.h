@@ -29,13 +29,15 @@ class Program {
  private:
   Plan plan_;
   std::span<float> inputs_, numbers_;
+  std::span<uint8_t> bytes_;
   std::span<int32_t> labels_;
 };
 
-/// A graph with the data "input" and "target" and the results "output" and "loss".
+/// A graph with the data "input" and "target" and the results "output" and "loss". Images stay
+/// bytes up to here: the program makes numbers of them, in its own threads.
 struct LossGraph {
-  LossGraph(const Network& net, const Loss& loss, const Target& target, int64_t rows,
-            bool training);
+  LossGraph(const Network& net, const Dataset& dataset, const Loss& loss, const Target& target,
+            int64_t rows, bool training);
   Graph graph;
   Value loss;
   std::vector<LayerTaps> taps;
