@@ -337,8 +337,9 @@ SOMA_UNARY(neg)
 SOMA_UNARY(abs)
 SOMA_UNARY(exp)
 SOMA_UNARY(log)
-SOMA_UNARY(expm1) SOMA_UNARY(log1p) SOMA_UNARY(sqrt) SOMA_UNARY(tanh) SOMA_UNARY(sigmoid)
-    SOMA_UNARY(erf) SOMA_UNARY(sin) SOMA_UNARY(cos)
+SOMA_UNARY(expm1)
+SOMA_UNARY(log1p) SOMA_UNARY(sqrt) SOMA_UNARY(tanh) SOMA_UNARY(sigmoid) SOMA_UNARY(erf)
+    SOMA_UNARY(sin) SOMA_UNARY(cos)
     /// The same value; no gradient flows through it.
     SOMA_UNARY(stop)
     /// x², 1/x, 1/√x.
@@ -374,7 +375,8 @@ SOMA_OPERATOR(+, add)
 SOMA_OPERATOR(-, sub)
 SOMA_OPERATOR(*, mul)
 SOMA_OPERATOR(/, div)
-SOMA_OPERATOR(<, lt) SOMA_OPERATOR(<=, le) SOMA_OPERATOR(>, gt) SOMA_OPERATOR(>=, ge)
+SOMA_OPERATOR(<, lt)
+SOMA_OPERATOR(<=, le) SOMA_OPERATOR(>, gt) SOMA_OPERATOR(>=, ge)
 #undef SOMA_OPERATOR
 
     // ---------------------------------------------------------------- the builder: reductions

@@ -7,7 +7,8 @@
 
 namespace soma {
 
-/// Of one run of this node; bodies of call and scan count with all their steps. Moving data is free.
+/// Of one run of this node; bodies of call and scan count with all their steps. Moving data is
+/// free.
 int64_t flops(const Graph& graph, const Node& node);
 int64_t flops(const Graph& graph);
 
