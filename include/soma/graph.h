@@ -332,6 +332,7 @@ class Graph {
 // ---------------------------------------------------------------- the builder: maps
 // Element-wise; two operands follow numpy's broadcasting rules, a plain number becomes a constant.
 
+// clang-format off
 #define SOMA_UNARY(name) Value name(Value x);
 SOMA_UNARY(neg)
 SOMA_UNARY(abs)
@@ -378,6 +379,7 @@ SOMA_OPERATOR(/, div)
 SOMA_OPERATOR(<, lt)
 SOMA_OPERATOR(<=, le) SOMA_OPERATOR(>, gt) SOMA_OPERATOR(>=, ge)
 #undef SOMA_OPERATOR
+    // clang-format on
 
     // ---------------------------------------------------------------- the builder: reductions
     // Negative axes count from the end. The reduced axes vanish; `keep` leaves them with extent 1.
