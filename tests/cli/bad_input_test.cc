@@ -128,11 +128,12 @@ class BadInput : public testing::TestWithParam<Case> {
     folder_->write("words.csv", "a,b,price\n1,2,3\n4,hello,6\n");
     std::string rows = "a,b,price\n";
     for (int i = 0; i < 40; ++i) {
-      rows += std::to_string(i) + "," + std::to_string(i % 7) + "," + std::to_string(i * 0.37) + "\n";
+      rows +=
+          std::to_string(i) + "," + std::to_string(i % 7) + "," + std::to_string(i * 0.37) + "\n";
     }
     folder_->write("table.csv", rows);
-    const Finished made = soma_run({"train", "iris", "--net", "5 tanh, 3", "--epochs", "1", "--threads",
-                               "1", "--out", folder_->path() + "/made"});
+    const Finished made = soma_run({"train", "iris", "--net", "5 tanh, 3", "--epochs", "1",
+                                    "--threads", "1", "--out", folder_->path() + "/made"});
     ASSERT_EQ(made.code, 0) << made.err;
     std::string bytes = content_of(*folder_ / "made/model.soma");
     folder_->write("model.soma", bytes);
@@ -161,7 +162,8 @@ TEST_P(BadInput, GivesASentenceAndLeavesNothing) {
   EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
   for (const auto& fact : c.facts) {
     EXPECT_NE(run.err.find(filled(fact)), std::string::npos)
-        << "lacks \"" << filled(fact) << "\":\n" << run.err;
+        << "lacks \"" << filled(fact) << "\":\n"
+        << run.err;
   }
   EXPECT_EQ(folder_->entries(), files) << "a file was left behind";
 }
@@ -182,7 +184,8 @@ TEST_P(BadInput, SaysTheSameAsJson) {
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
   std::string name = info.param.name;
-  std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
   return name;
 }
 INSTANTIATE_TEST_SUITE_P(Cases, BadInput, testing::ValuesIn(cases), case_name);

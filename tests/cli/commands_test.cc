@@ -85,7 +85,8 @@ TEST_F(FashionMnist, TrainsEvaluatesPredictsAndInspects) {
   EXPECT_EQ(epochs, 3);
 
   const std::string model = out + "/model.soma";
-  const Finished evaluate = soma_run({"evaluate", model, "fashion-mnist", "--limit", "2000", "--json"});
+  const Finished evaluate =
+      soma_run({"evaluate", model, "fashion-mnist", "--limit", "2000", "--json"});
   ASSERT_EQ(evaluate.code, 0) << evaluate.err;
   EXPECT_EQ(evaluate.json()[0]["accuracy"], done["test_accuracy"]);
   EXPECT_EQ(evaluate.json()[0]["loss"], done["test_loss"]);
@@ -147,8 +148,8 @@ std::string price_table() {
 TEST(Tables, AreScaledInsideTheModel) {
   TemporaryFolder folder;
   const std::string table = folder.write("houses.csv", price_table());
-  const Finished train = soma_run({"train", table, "--target", "price", "--net", "1", "--epochs", "200",
-                              "--lr", "0.01", "--out", folder / "run", "--json"});
+  const Finished train = soma_run({"train", table, "--target", "price", "--net", "1", "--epochs",
+                                   "200", "--lr", "0.01", "--out", folder / "run", "--json"});
   ASSERT_EQ(train.code, 0) << train.err;
   EXPECT_GT(train.json().back()["test_r2"], 0.99);
   // Raw rows in, the target's units out.
@@ -160,7 +161,7 @@ TEST(Tables, AreScaledInsideTheModel) {
 TEST(Tables, OfClassesAnswerWithNames) {
   TemporaryFolder folder;
   const Finished train = soma_run({"train", "iris", "--net", "8 tanh, 3", "--epochs", "60", "--lr",
-                              "0.01", "--seed", "3", "--out", folder / "run", "--json"});
+                                   "0.01", "--seed", "3", "--out", folder / "run", "--json"});
   ASSERT_EQ(train.code, 0) << train.err;
   EXPECT_GT(train.json().back()["test_accuracy"], 0.85);
   const Finished run =
