@@ -123,7 +123,8 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
       const std::string space(widths[i] - columns(row[i]), ' ');
-      line += is_numeric(row[i]) ? space + row[i] : row[i] + space;
+      const bool numbers = i > 0 && i < rows.back().size() && is_numeric(rows.back()[i]);
+      line += numbers ? space + row[i] : row[i] + space;
       line += "  ";
     }
     line.erase(line.find_last_not_of(' ') + 1);

@@ -52,8 +52,8 @@ class Console {
 std::string fixed(double value, int digits);
 std::string scientific(double value, int digits);
 
-/// Rows under a heading, columns padded to their widest cell; numbers (cells that start with a
-/// digit, sign or point) align to the right.
+/// Rows under a heading, columns padded to their widest cell. Columns of numbers, as the last row
+/// shows, align to the right; the first column holds names.
 std::string table(const std::vector<std::vector<std::string>>& rows);
 
 /// "soma: …" on standard error; with --json also {"event":"error","message":…} on standard output.
