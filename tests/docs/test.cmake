@@ -1,29 +1,32 @@
-# Every complete program in the documentation is compiled with everything else, and run.
-file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/docs/*.md
+# The code in the documentation: complete programs are built and run, shell sessions are run and
+# compared with what the page says they print.
+file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/*.md ${PROJECT_SOURCE_DIR}/docs/*.md
      ${PROJECT_SOURCE_DIR}/docs/*/*.md)
-foreach(page IN LISTS pages)
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${page})
-  file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR} ${page})
-  string(MAKE_C_IDENTIFIER ${name} name)
-  file(READ ${page} text)
-  # Lists are cut at semicolons, and programs are full of them.
-  string(REPLACE ";" "<semicolon>" text "${text}")
-  string(REPLACE "[" "<open>" text "${text}")
-  string(REPLACE "]" "<close>" text "${text}")
-  string(REGEX MATCHALL "```cpp\n#include[^`]*```" programs "${text}")
-  set(number 0)
-  foreach(program IN LISTS programs)
-    math(EXPR number "${number} + 1")
-    string(REGEX REPLACE "^```cpp\n|```$" "" program "${program}")
-    string(REPLACE "<semicolon>" ";" program "${program}")
-    string(REPLACE "<open>" "[" program "${program}")
-    string(REPLACE "<close>" "]" program "${program}")
-    set(target soma_doc_${name}_${number})
-    set(source ${CMAKE_CURRENT_BINARY_DIR}/docs/${target}.cc)
-    file(CONFIGURE OUTPUT ${source} CONTENT "${program}" @ONLY)
-    add_executable(${target} ${source})
-    target_link_libraries(${target} PRIVATE soma::soma)
-    add_test(NAME docs/${name}_${number} COMMAND ${target}
-             WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/docs)
-  endforeach()
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${pages})
+set(folder ${CMAKE_CURRENT_BINARY_DIR}/docs)
+execute_process(COMMAND ${PROJECT_SOURCE_DIR}/tools/doc_code programs ${folder}/programs ${pages}
+                COMMAND_ERROR_IS_FATAL ANY)
+file(GLOB programs ${folder}/programs/*.cc)
+foreach(program IN LISTS programs)
+  get_filename_component(name ${program} NAME_WE)
+  add_executable(soma_doc_${name} ${program})
+  target_link_libraries(soma_doc_${name} PRIVATE soma::soma)
+  add_test(NAME docs/${name} COMMAND soma_doc_${name} WORKING_DIRECTORY ${folder})
 endforeach()
+
+if(TARGET soma_cli AND NOT SOMA_SANITIZE)
+  foreach(page IN LISTS pages)
+    file(STRINGS ${page} consoles REGEX "^```console$")
+    if(NOT consoles)
+      continue()
+    endif()
+    get_filename_component(name ${page} NAME_WE)
+    set(session ${folder}/session_${name})
+    file(MAKE_DIRECTORY ${session})
+    add_test(NAME docs/session_${name}
+             COMMAND ${PROJECT_SOURCE_DIR}/tools/doc_code session ${page}
+             WORKING_DIRECTORY ${session})
+    set_tests_properties(docs/session_${name} PROPERTIES ENVIRONMENT_MODIFICATION
+                         "PATH=path_list_prepend:$<TARGET_FILE_DIR:soma_cli>")
+  endforeach()
+endif()
