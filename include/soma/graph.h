@@ -332,26 +332,48 @@ class Graph {
 // ---------------------------------------------------------------- the builder: maps
 // Element-wise; two operands follow numpy's broadcasting rules, a plain number becomes a constant.
 
-// clang-format off
-#define SOMA_UNARY(name) Value name(Value x);
-SOMA_UNARY(neg) SOMA_UNARY(abs) SOMA_UNARY(exp) SOMA_UNARY(log) SOMA_UNARY(expm1) SOMA_UNARY(log1p) SOMA_UNARY(sqrt) SOMA_UNARY(tanh) SOMA_UNARY(sigmoid) SOMA_UNARY(erf) SOMA_UNARY(sin) SOMA_UNARY(cos)
+#define SOMA_UNARY(name) Value name(Value x)
+SOMA_UNARY(neg);
+SOMA_UNARY(abs);
+SOMA_UNARY(exp);
+SOMA_UNARY(log);
+SOMA_UNARY(expm1);
+SOMA_UNARY(log1p);
+SOMA_UNARY(sqrt);
+SOMA_UNARY(tanh);
+SOMA_UNARY(sigmoid);
+SOMA_UNARY(erf);
+SOMA_UNARY(sin);
+SOMA_UNARY(cos);
 /// The same value; no gradient flows through it.
-SOMA_UNARY(stop)
+SOMA_UNARY(stop);
 /// x², 1/x, 1/√x.
-SOMA_UNARY(square) SOMA_UNARY(reciprocal) SOMA_UNARY(rsqrt)
+SOMA_UNARY(square);
+SOMA_UNARY(reciprocal);
+SOMA_UNARY(rsqrt);
 /// Not, for booleans.
-SOMA_UNARY(logical_not)
+SOMA_UNARY(logical_not);
 #undef SOMA_UNARY
 
 #define SOMA_BINARY(name)                              \
   Value name(Value a, Value b, Where = Where::here()); \
   Value name(Value a, double b);                       \
-  Value name(double a, Value b);
-SOMA_BINARY(add) SOMA_BINARY(sub) SOMA_BINARY(mul) SOMA_BINARY(div) SOMA_BINARY(pow)
+  Value name(double a, Value b)
+SOMA_BINARY(add);
+SOMA_BINARY(sub);
+SOMA_BINARY(mul);
+SOMA_BINARY(div);
+SOMA_BINARY(pow);
 /// The larger and the smaller; NaN wins; at a tie each operand gets half the gradient.
-SOMA_BINARY(max) SOMA_BINARY(min)
+SOMA_BINARY(max);
+SOMA_BINARY(min);
 /// Comparisons give booleans; every comparison with NaN is false but ne.
-SOMA_BINARY(lt) SOMA_BINARY(le) SOMA_BINARY(gt) SOMA_BINARY(ge) SOMA_BINARY(eq) SOMA_BINARY(ne)
+SOMA_BINARY(lt);
+SOMA_BINARY(le);
+SOMA_BINARY(gt);
+SOMA_BINARY(ge);
+SOMA_BINARY(eq);
+SOMA_BINARY(ne);
 #undef SOMA_BINARY
 Value logical_and(Value a, Value b);
 Value logical_or(Value a, Value b);
@@ -366,17 +388,20 @@ inline Value operator-(Value x) { return neg(x); }
   inline Value operator symbol(Value a, Value b) { return name(a, b, Where{}); } \
   inline Value operator symbol(Value a, double b) { return name(a, b); }         \
   inline Value operator symbol(double a, Value b) { return name(a, b); }
-SOMA_OPERATOR(+, add) SOMA_OPERATOR(-, sub) SOMA_OPERATOR(*, mul) SOMA_OPERATOR(/, div) SOMA_OPERATOR(<, lt) SOMA_OPERATOR(<=, le) SOMA_OPERATOR(>, gt) SOMA_OPERATOR(>=, ge)
+SOMA_OPERATOR(+, add);
+SOMA_OPERATOR(-, sub);
+SOMA_OPERATOR(*, mul);
+SOMA_OPERATOR(/, div);
+SOMA_OPERATOR(<, lt);
+SOMA_OPERATOR(<=, le);
+SOMA_OPERATOR(>, gt);
+SOMA_OPERATOR(>=, ge);
 #undef SOMA_OPERATOR
-// clang-format on
 
-    // ---------------------------------------------------------------- the builder: reductions
-    // Negative axes count from the end. The reduced axes vanish; `keep` leaves them with extent 1.
+// ---------------------------------------------------------------- the builder: reductions
+// Negative axes count from the end. The reduced axes vanish; `keep` leaves them with extent 1.
 
-    enum class Keep : bool {
-      no,
-      yes
-    };
+enum class Keep : bool { no, yes };
 Value reduce(Value x, Reduction kind, Dims axes, Keep keep = Keep::no, Where = Where::here());
 Value sum(Value x, Dims axes, Keep keep = Keep::no);
 Value mean(Value x, Dims axes, Keep keep = Keep::no);
