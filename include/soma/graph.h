@@ -238,9 +238,9 @@ class Graph {
   Value input(std::string name, Shape shape, DType type = f32);
   /// A trained array; its name is prefixed with the open scopes ("hidden/weights"). `init` names
   /// the initializer (see soma/nn.h).
-  Value parameter(std::string name, Shape shape, std::string init = "0", DType type = f32);
+  Value parameter(std::string_view name, Shape shape, std::string init = "0", DType type = f32);
   /// An array that a run reads and update() rewrites; `init` is an initializer name or a number.
-  Value state(std::string name, Shape shape, std::string init = "0", DType type = f32);
+  Value state(std::string_view name, Shape shape, std::string init = "0", DType type = f32);
   Value constant(double value, DType type = f32);
   Value constant(double value, Shape shape, DType type);
 

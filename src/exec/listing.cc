@@ -7,14 +7,14 @@ namespace soma {
 
 namespace {
 
-void list(const Program& program, double peak_flops, int depth, std::string& out) {
+void list(const Program& program, double peak_flops, size_t depth, std::string& out) {
   int number = 0;
   for (const Instruction& i : program.instructions) {
     char figures[160];
     std::snprintf(figures, sizeof figures, "%4d  %10.3f MFLOP %10.1f KiB %5lld chunks", number++,
                   static_cast<double>(i.flops) * 1e-6, static_cast<double>(i.bytes) / 1024,
                   static_cast<long long>(i.chunks));
-    out.append(static_cast<size_t>(2 * depth), ' ').append(figures);
+    out.append(2 * depth, ' ').append(figures);
     if (i.runs > 0) {
       const double each = i.seconds / static_cast<double>(i.runs);
       const double rate = static_cast<double>(i.flops) / each;

@@ -291,7 +291,7 @@ Value matmul(Value a, Value b, Where where) {
 }
 
 Value conv(Value a, Value b, ConvAttr attr, Where where) {
-  return a.graph().add(Op::conv, {a, b}, std::move(attr), where);
+  return a.graph().add(Op::conv, {a, b}, attr, where);
 }
 
 static std::vector<Value> results_of(Value node) {

@@ -186,10 +186,10 @@ Value Graph::leaf(InputAttr attr) {
 Value Graph::input(std::string name, Shape shape, DType type) {
   return leaf({std::move(name), InputKind::data, shape, type, ""});
 }
-Value Graph::parameter(std::string name, Shape shape, std::string init, DType type) {
+Value Graph::parameter(std::string_view name, Shape shape, std::string init, DType type) {
   return leaf({full_name(name), InputKind::parameter, shape, type, std::move(init)});
 }
-Value Graph::state(std::string name, Shape shape, std::string init, DType type) {
+Value Graph::state(std::string_view name, Shape shape, std::string init, DType type) {
   return leaf({full_name(name), InputKind::state, shape, type, std::move(init)});
 }
 
