@@ -152,14 +152,14 @@ class Data : public Command {
 
   Json as_json(const TrainTest& both) const {
     const Dataset& train = both.train;
-    Json object{
-        {"event", "data"},
-        {"name", train.name},
-        {"rows", train.size()},
-        {"test_rows", both.test.size()},
-        {"row_shape", std::vector<int64_t>(train.input_shape().begin(), train.input_shape().end())},
-        {"type", std::string(name_of(train.inputs.type()))},
-        {"scale", train.input_scale}};
+    const Shape row = train.input_shape();
+    Json object{{"event", "data"},
+                {"name", train.name},
+                {"rows", train.size()},
+                {"test_rows", both.test.size()},
+                {"row_shape", std::vector<int64_t>(row.begin(), row.end())},
+                {"type", std::string(name_of(train.inputs.type()))},
+                {"scale", train.input_scale}};
     const bool per_column = is_table(train);
     const auto features = ranges(train, train.inputs, per_column);
     for (size_t i = 0; i < features.size(); ++i) {
