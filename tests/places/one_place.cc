@@ -15,15 +15,15 @@ int main() {
   const bool value = std::abs(y - std::erf(std::log1p(std::exp(1.0)))) < 1e-6;
 
   const Tensor points = Tensor::of({4}, std::vector<double>{-2, -0.5, 0.3, 1.7});
-  const GradCheckResult slopes = gradcheck(
-      [](Graph&, std::span<const Value> x) { return serf(x[0]); }, std::span(&points, 1));
+  const GradCheckResult slopes =
+      gradcheck([](Graph&, std::span<const Value> x) { return serf(x[0]); }, std::span(&points, 1));
 
   // By both names, in training.
   const bool same = optimizer_named("clipped_sgd(lr=0.5)").text() == clipped_sgd(0.5).text();
   Network gate{input({2}), dense(8, serf), dense(1)};
-  const History history = fit(
-      gate, data::xor_gate(),
-      {.loss = mean_squared_error(), .optimizer = clipped_sgd(0.5), .epochs = 500, .batch = 4});
+  const History history =
+      fit(gate, data::xor_gate(),
+          {.loss = mean_squared_error(), .optimizer = clipped_sgd(0.5), .epochs = 500, .batch = 4});
   const double loss = history.epochs.back().loss;
 
   std::cout << "value " << y << ", gradients " << (slopes ? "right" : slopes.message) << ", texts "
