@@ -13,6 +13,7 @@
 #include "soma/model.h"
 #include "soma/network.h"
 #include "soma/nn.h"
+#include "soma/normalization.h"
 #include "soma/optim.h"
 #include "soma/plan.h"
 #include "soma/tensor.h"
