@@ -69,4 +69,68 @@ Value mean_variance_norm(Value x, Dims axes = {0, 2, 3}, double eps = 1e-9);
 /// 0.5.)
 Value dynamic_tanh(Value x, Value alpha, Value scale = {}, Value shift = {});
 
+// ---------------------------------------------------------------- the batch
+
+/// Mean and variance of each channel, [channels].
+struct Moments {
+  Value mean;
+  Value variance;     ///< Of the population: divided by `count`.
+  int64_t count = 0;  ///< Numbers in each channel.
+  /// Of the sample: divided by count - 1, as PyTorch's running variance. One number has variance 0.
+  Value sample_variance() const;
+};
+/// Over all axes but `axis`.
+Moments moments(Value x, int axis = 1);
+
+/// y = (x - mean) / sqrt(variance + eps) · scale + shift by given statistics; all four arrays are
+/// [channels], one for each element of `axis` (1; the last for [batch, time, features]). (Ioffe &
+/// Szegedy 2015, arXiv:1502.03167; ONNX BatchNormalization.) eps: PyTorch, ONNX and Flax 1e-5,
+/// Keras 1e-3.
+Value batch_norm(Value x, Value mean, Value variance, Value scale = {}, Value shift = {},
+                 double eps = 1e-5, int axis = 1);
+
+struct BatchNorm {
+  Value y;
+  Moments batch;  ///< What the running statistics follow.
+};
+/// As batch_norm by the statistics of x itself: training. Gradients flow through the statistics.
+BatchNorm batch_norm_training(Value x, Value scale = {}, Value shift = {}, double eps = 1e-5,
+                              int axis = 1);
+
+/// As batch_norm_training, corrected towards the running statistics [channels] that inference uses:
+/// y = ((x - mean) / σ · r + d) · scale + shift, with r = σ / σ_running clipped to
+/// [1 / r_max, r_max] and d = (mean - running mean) / σ_running clipped to ±d_max; no gradient
+/// flows through r and d. r_max 1 and d_max 0 is batch_norm_training. (Ioffe 2017,
+/// arXiv:1702.03275, which lets r_max grow from 1 to 3 and d_max from 0 to 5.)
+BatchNorm batch_renorm(Value x, Value running_mean, Value running_variance, double r_max,
+                       double d_max, Value scale = {}, Value shift = {}, double eps = 1e-5,
+                       int axis = 1);
+
+/// kept · running + (1 - kept) · batch, without gradient. `kept` is the momentum of Keras (0.99),
+/// ONNX (0.9) and Flax (0.99), and 1 - momentum of PyTorch (0.1). The running variance of PyTorch
+/// follows the sample variance, those of Keras and ONNX the population's.
+Value running_average(Value running, Value batch, double kept);
+
+// ---------------------------------------------------------------- weights
+// `axis` is the axis of neurons or channels: 1 for dense weights [in, out], 0 for convolutions
+// [out, in, window…]. (PyTorch's dim 0, since its dense weights are [out, in].)
+
+/// w = gain · v / ‖v‖, the length over all axes but `axis`; gain [neurons]. (Salimans & Kingma
+/// 2016, arXiv:1602.07868.) A neuron whose v is 0 gets 0.
+Value weight_norm(Value v, Value gain, int axis);
+
+struct SpectralNorm {
+  Value weights;
+  Value vector;  ///< The state after the iterations: the left singular vector, [neurons].
+};
+/// w / σ, σ being the largest singular value of w as a matrix [neurons, rest], by power iteration
+/// from the state `vector` [neurons]; σ = u·w v with u and v held fixed in the gradient. PyTorch
+/// and Keras do one iteration for each training step and none in inference (`iterations` 0), where
+/// v follows from the state. (Miyato+ 2018, arXiv:1802.05957.)
+SpectralNorm spectral_norm(Value w, Value vector, int axis, int iterations = 1, double eps = 1e-12);
+
+/// (w - mean) / sqrt(variance + eps) over all axes but `axis`. (Qiao+ 2019, arXiv:1903.10520; its
+/// published code adds 1e-5 to the deviation and not to the variance.)
+Value weight_standardization(Value w, int axis, double eps = 1e-5);
+
 }  // namespace soma
