@@ -96,8 +96,9 @@ Layer parse_layer(std::string_view text, bool first, Where where) {
 
 size_t listed_activations(const Layer& layer) {
   size_t count = 0;
-  for (const std::string& argument : layer.arguments()) {
-    if (argument.starts_with('[')) count += Reader<Activations>::read(argument).list.size();
+  for (size_t i = 0; i < layer.arguments().size(); ++i) {
+    if (layer.row().parameters[i].canonical != detail::canonical<Activations>) continue;
+    count += Reader<Activations>::read(layer.arguments()[i]).list.size();
   }
   return count;
 }
