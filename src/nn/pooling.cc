@@ -94,10 +94,11 @@ Value avg_pool(Value x, const PoolOptions& options) {
     for (const WindowAxis& axis : axes) count *= static_cast<double>(axis.size);
     return total * (1 / count);
   }
+  const Shape shape = total.shape();
   Value share = total;
   for (size_t i = 0; i < axes.size(); ++i) {
-    const Value count = counts(x, axes[i], options.count_padding);
-    share = share / broadcast(max(count, 1.0), share.shape(), {static_cast<int64_t>(i) + 2});
+    const Value count = max(counts(x, axes[i], options.count_padding), 1.0);
+    share = share / broadcast(count, shape, {static_cast<int64_t>(i) + 2});
   }
   return share;
 }

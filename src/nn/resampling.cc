@@ -265,13 +265,14 @@ Value channel_shuffle(Value x, int64_t groups) {
     throw ShapeError(
         cat(who, ": ", x.extent(1), " channels do not divide into ", groups, " groups"));
   }
+  const Shape shape = x.shape();
   Shape apart{x.extent(0), groups, x.extent(1) / groups};
   Dims perm{0, 2, 1};
   for (int i = 0; i < axes; ++i) {
     apart.push_back(x.extent(2 + i));
     perm.push_back(3 + i);
   }
-  return reshape(transpose(reshape(x, apart), perm), x.shape());
+  return reshape(transpose(reshape(x, apart), perm), shape);
 }
 
 }  // namespace soma
