@@ -161,6 +161,7 @@ enum class PadMode : uint8_t { constant, reflect, symmetric, replicate, circular
 template <>
 struct Reader<PadMode> {
   static PadMode read(std::string_view text);
+  static std::string write(PadMode value);
 };
 /// Elements before (lo) and after (hi) the last lo.size() axes; negative numbers take elements
 /// away. `reflect` reaches at most extent - 1 elements, `symmetric` extent.
@@ -176,6 +177,7 @@ enum class Interpolation : uint8_t { nearest, linear, cubic };
 template <>
 struct Reader<Interpolation> {
   static Interpolation read(std::string_view text);
+  static std::string write(Interpolation value);
 };
 /// Where in x the place i of the result looks, for extents E to O and scale s = O / E:
 ///   half_pixel      (i + ½) / s - ½          (PyTorch align_corners=False, TensorFlow 2, ONNX)
@@ -211,6 +213,7 @@ enum class ShuffleOrder : uint8_t { crd, dcr };
 template <>
 struct Reader<ShuffleOrder> {
   static ShuffleOrder read(std::string_view text);
+  static std::string write(ShuffleOrder value);
 };
 /// [batch, channels·r^n, …] to [batch, channels, …·r] for n spatial axes (Shi+ 2016).
 Value depth_to_space(Value x, int64_t r, ShuffleOrder order);

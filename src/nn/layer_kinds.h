@@ -2,6 +2,7 @@
 #pragma once
 
 #include "soma/layers.h"
+#include "src/nn/layer_arguments.h"
 
 namespace soma {
 

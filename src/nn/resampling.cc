@@ -8,6 +8,7 @@
 #include "soma/nn.h"
 #include "src/base/text.h"
 #include "src/nn/window.h"
+#include "src/nn/words.h"
 
 namespace soma {
 
@@ -167,13 +168,9 @@ Value upsample(Value x, const std::vector<double>& scale, Interpolation mode, bo
   return resize(x, size, options);
 }
 
-Interpolation Reader<Interpolation>::read(std::string_view text) {
-  if (text == "nearest") return Interpolation::nearest;
-  if (text == "linear" || text == "bilinear" || text == "trilinear") return Interpolation::linear;
-  if (text == "cubic" || text == "bicubic") return Interpolation::cubic;
-  throw ArgumentError(
-      cat("\"", excerpt(text), "\" is no interpolation; write nearest, linear or cubic"));
-}
+SOMA_WORDS(Interpolation, {"nearest", Interpolation::nearest}, {"linear", Interpolation::linear},
+           {"bilinear", Interpolation::linear}, {"cubic", Interpolation::cubic},
+           {"bicubic", Interpolation::cubic})
 
 // ---------------------------------------------------------------- channels and places
 
@@ -250,13 +247,7 @@ Value space_to_depth(Value x, int64_t r, ShuffleOrder order) {
   return reshape(transpose(reshape(x, apart), inverse), result);
 }
 
-ShuffleOrder Reader<ShuffleOrder>::read(std::string_view text) {
-  if (text == "crd") return ShuffleOrder::crd;
-  if (text == "dcr") return ShuffleOrder::dcr;
-  throw ArgumentError(cat("\"", excerpt(text),
-                          "\" is no order of channels; write crd (PyTorch) or "
-                          "dcr (TensorFlow, ONNX's default)"));
-}
+SOMA_WORDS(ShuffleOrder, {"crd", ShuffleOrder::crd}, {"dcr", ShuffleOrder::dcr})
 
 Value channel_shuffle(Value x, int64_t groups) {
   constexpr std::string_view who = "channel shuffle";
