@@ -2,6 +2,7 @@
 #pragma once
 
 #include "soma/chart.h"
+#include "soma/convolution.h"
 #include "soma/data.h"
 #include "soma/dropout.h"
 #include "soma/error.h"
