@@ -2,6 +2,7 @@
 #pragma once
 
 #include "soma/layers.h"
+#include "src/nn/recurrent_arguments.h"
 
 namespace soma {
 
