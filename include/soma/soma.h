@@ -16,6 +16,7 @@
 #include "soma/optim.h"
 #include "soma/plan.h"
 #include "soma/recurrent.h"
+#include "soma/stream.h"
 #include "soma/tensor.h"
 #include "soma/train.h"
 #include "soma/version.h"

@@ -256,7 +256,7 @@ Value build_bidirectional(LayerBuild& at, Layers layer, Join merge) {
   const Layer& forward = layer.list[0];
   const bool turned = Reader<bool>::read(forward.argument("reverse"));
   const Layer both[] = {forward.named("forward"),
-                        forward.with("reverse", !turned).named("backward").from({"input"})};
+                        forward.with("reverse", !turned).named("backward")};
   const Value one_way = at.build(std::span(both, 1), at.in());
   const Value other_way = at.build(std::span(both + 1, 1), at.in());
   return join_directions(one_way, other_way, merge);
