@@ -182,9 +182,11 @@ class Drawing {
   void links(const Column& from, const Column& to, int64_t first_link) {
     if (ends(from) * ends(to) > max_lines) return band(from, to);
     const Tensor* weights = nullptr;
-    if (to.circles) {
+    if (to.circles && to.layer->separate && to.layer->link_list.empty()) {
       const auto found = network_.tensors().find(cat(to.name, "/weights"));
       if (found != network_.tensors().end()) weights = &found->second;
+      // Layers that look at each step of a sequence have no weight of their own for each number.
+      if (weights && weights->shape()[0] < first_link + from.neurons) weights = nullptr;
     }
     const double largest = weights ? largest_of(*weights) : 0;
     for (size_t a = 0; a < ends(from); ++a) {

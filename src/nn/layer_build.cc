@@ -164,7 +164,13 @@ Value LayerBuild::build(std::span<const Layer> layers, Value x) const {
     if (layer_.frozen().all) layer = layer.with_frozen({true, {}});
   }
   check_links(named, {"input"});
-  const auto outs = build_layers(graph_, named, {{"input", x}}, x, shared_, nullptr, nullptr);
+  std::vector<LayerTaps> inner;
+  const auto outs = build_layers(graph_, named, {{"input", x}}, x, shared_, &inner, nullptr);
+  for (size_t i = 0; i < named.size(); ++i) {
+    taps_.links += inner[i].links;
+    const int64_t sums = inner[i].sum ? inner[i].sum.shape().elements() : 0;
+    if (named[i].row().has_neurons) taps_.neurons += inner[i].neurons ? inner[i].neurons : sums;
+  }
   return outs.empty() ? x : outs.back();
 }
 

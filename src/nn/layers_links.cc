@@ -155,7 +155,7 @@ Value columns_of(Value x, const std::vector<int64_t>& which) {
 }  // namespace
 
 Value build_wired(LayerBuild& at, int64_t units, Links links, Activations activation,
-                  std::vector<double> outputs, bool sequence) {
+                  std::vector<double> outputs, Returns returns) {
   if (activation.per_neuron() && std::ssize(activation.list) != units) {
     at.fail(cat("has ", units, " neurons but ", activation.list.size(), " activation functions"));
   }
@@ -199,7 +199,7 @@ Value build_wired(LayerBuild& at, int64_t units, Links links, Activations activa
   const Value arrays[] = {taps.weights, taps.bias};
   const Recurrence run = recurrent(cell, x, arrays, options);
   if (at.streaming()) at.update(options.initial[0], run.states[0]);
-  return columns_of(sequence ? run.outputs : run.states[0], results);
+  return columns_of(returns == Returns::all ? run.outputs : run.states[0], results);
 }
 
 }  // namespace soma

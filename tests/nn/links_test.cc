@@ -127,7 +127,7 @@ TEST(Wired, AnyAcyclicShapeWithAFunctionEach) {
 TEST(Wired, DelayedLinksCarryTheStepBefore) {
   // A neuron that adds up: y_t = x_t + y_(t-1); and one that sees it a step later.
   Network net =
-      Network::parse("input 4x1, wired 2 [i0>0:1 0~>0:1 0~>1:10] outputs=[0 1] sequence=true");
+      Network::parse("input 4x1, wired 2 [i0>0:1 0~>0:1 0~>1:10] outputs=[0 1] returns=all");
   net.initialize(1);
   const Tensor y = net.predict(Tensor::of({1, 4, 1}, {1.0f, 2.0f, 3.0f, 4.0f}));
   std::vector<double> all;
