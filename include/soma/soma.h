@@ -1,6 +1,7 @@
 // All of Soma.
 #pragma once
 
+#include "soma/attention.h"
 #include "soma/chart.h"
 #include "soma/data.h"
 #include "soma/error.h"
