@@ -5,6 +5,7 @@
 #include "soma/chart.h"
 #include "soma/data.h"
 #include "soma/error.h"
+#include "soma/generate.h"
 #include "soma/gradcheck.h"
 #include "soma/gradient.h"
 #include "soma/graph.h"
