@@ -313,6 +313,8 @@ class LayerBuild {
 
   /// Which steps of the sequence in() are real: bool [batch, time]; empty when all are.
   Value mask() const;
+  /// The same for one of several sources, or for what was built of them.
+  Value mask(Value of) const;
   /// The mask that belongs to a value, which this layer returns or builds layers on.
   void set_mask(Value of, Value mask) const;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "soma/layers.h"
+#include "src/nn/layers_attention.h"
 
 namespace soma {
 
