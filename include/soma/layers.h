@@ -192,7 +192,8 @@ class Layer {
   /// The same layer with one argument changed.
   Layer with(std::string_view parameter, const LayerArgument& argument) const;
   /// The same layer with the arrays of that earlier layer instead of its own: shared weights. Both
-  /// are of one kind, with arrays of the same shapes.
+  /// are of one kind, with arrays of the same shapes, or of kinds whose arrays have the same name,
+  /// shape and start: an embedding and an unembedding.
   Layer sharing(std::string layer) const;
 
   const LayerRow& row() const { return call_.row(); }
@@ -381,6 +382,8 @@ class LayerBuild {
 
   /// Which steps of the sequence in() are real: bool [batch, time]; empty when all are.
   Value mask() const;
+  /// The same for one of several sources, or for what was built of them.
+  Value mask(Value of) const;
   /// The mask that belongs to a value, which this layer returns or builds layers on.
   void set_mask(Value of, Value mask) const;
 

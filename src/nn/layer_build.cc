@@ -146,10 +146,14 @@ void LayerBuild::penalize(Value scalar) const {
 
 Value LayerBuild::mask() const {
   for (const Value source : sources_) {
-    const auto found = shared_.masks.find(source.id());
-    if (found != shared_.masks.end()) return found->second;
+    if (const Value found = mask(source)) return found;
   }
   return {};
+}
+
+Value LayerBuild::mask(Value of) const {
+  const auto found = shared_.masks.find(of.id());
+  return found == shared_.masks.end() ? Value{} : found->second;
 }
 
 void LayerBuild::set_mask(Value of, Value mask) const {
