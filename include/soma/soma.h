@@ -15,6 +15,7 @@
 #include "soma/nn.h"
 #include "soma/optim.h"
 #include "soma/plan.h"
+#include "soma/recurrent.h"
 #include "soma/tensor.h"
 #include "soma/train.h"
 #include "soma/version.h"

@@ -15,6 +15,13 @@ namespace {
 void fill_with(Tensor& out, const std::function<double()>& draw) {
   for (int64_t i = 0; i < out.elements(); ++i) out.set(i, draw());
 }
+void fill_from(Tensor& out, const std::vector<double>& list) {
+  if (out.elements() != static_cast<int64_t>(list.size())) {
+    throw ArgumentError(cat("the list has ", list.size(), " numbers for an array of shape ",
+                            out.shape(), ", which has ", out.elements()));
+  }
+  for (int64_t i = 0; i < out.elements(); ++i) out.set(i, list[static_cast<size_t>(i)]);
+}
 // Uniform over [-limit, limit), and normal with mean 0.
 void fill_uniform(Tensor& out, const InitSource& source, double limit) {
   fill_with(out, [&] { return limit * (2 * source.uniform() - 1); });
@@ -45,6 +52,18 @@ std::vector<std::vector<double>> orthonormal_rows(int64_t rows, int64_t columns,
     basis.push_back(std::move(row));
   }
   return basis;
+}
+
+void fill_block(Tensor& out, double value, double index, double blocks) {
+  if (index >= blocks || out.shape().rank() == 0 ||
+      out.shape().back() % static_cast<int64_t>(blocks) != 0) {
+    throw ArgumentError(cat("an array ", out.shape(), " has no block ", index, " of ", blocks,
+                            " along its last axis"));
+  }
+  const int64_t row = out.shape().back(), size = row / static_cast<int64_t>(blocks);
+  for (int64_t i = 0; i < out.elements(); ++i) {
+    out.set(i, i % row / size == static_cast<int64_t>(index) ? value : 0);
+  }
 }
 
 void fill_orthogonal(Tensor& out, const InitSource& source, double gain) {
@@ -215,18 +234,6 @@ void fill_list(Tensor& out, const std::vector<double>& list) {
                             " has ", out.elements()));
   }
   for (int64_t i = 0; i < out.elements(); ++i) out.set(i, list[static_cast<size_t>(i)]);
-}
-
-void fill_blocks(Tensor& out, const std::vector<double>& list) {
-  const int64_t last = out.shape().rank() == 0 ? 1 : out.shape().back();
-  const auto parts = static_cast<int64_t>(list.size());
-  if (parts == 0 || last % parts) {
-    throw ArgumentError(
-        cat("the last axis of ", out.shape(), " does not divide into ", parts, " equal parts"));
-  }
-  for (int64_t i = 0; i < out.elements(); ++i) {
-    out.set(i, list[static_cast<size_t>(i % last / (last / parts))]);
-  }
 }
 
 Registry<InitializerRow> built_in_initializers() {
