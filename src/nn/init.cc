@@ -148,10 +148,9 @@ struct Window {
   int64_t elements = 1, middle = 0;
 };
 
-void fill_dirac(Tensor& out, double groups) {
+void fill_dirac(Tensor& out, int64_t parts) {
   const Shape& shape = out.shape();
   need_rank(out, shape.rank() > 2, "convolutions [out, in, window...]");
-  const auto parts = static_cast<int64_t>(groups);
   if (shape[0] % parts) {
     throw ArgumentError(cat(shape[0], " channels do not divide into ", parts, " groups"));
   }
