@@ -128,6 +128,8 @@ struct History {
   bool stopped = false;  ///< A callback ended the training.
   double seconds = 0;
   int64_t steps = 0;
+  /// What the optimizer kept: moments, the counter, averages of the weights.
+  Tensors optimizer_states;
 };
 
 /// A loss besides the main one, of a network with several results.
@@ -153,6 +155,9 @@ struct FitOptions {
   /// plus what layers add (regularizers).
   double loss_weight = 1;
   std::vector<OutputLoss> more_losses = {};
+  /// History::optimizer_states of a training before, with the same optimizer: this one goes on from
+  /// its moments, averages and schedule. Without them it begins with fresh ones.
+  const Tensors* optimizer_states = nullptr;
 };
 
 /// Trains the network in place. A fresh network starts from weights of `seed`; another one goes on
@@ -164,6 +169,17 @@ struct FitOptions {
 /// the epoch, the step and the first value at fault, and the network is left as it was at the last
 /// check (at most 100 steps before).
 History fit(Network& net, const Dataset& train, const FitOptions& options);
+
+/// Gives the network the averages of its weights that the optimizer kept (ema_weights,
+/// average_weights, asgd, schedule_free_sgd, schedule_free_adamw), for evaluation and use:
+///
+///   const History history = fit(net, train, {.optimizer = adam() + ema_weights(0.99)});
+///   use_averages(net, history);
+///
+/// Running statistics of layers stay those of training. To train on, keep a copy of the network
+/// from before. Throws ArgumentError when the optimizer kept no averages, or those of another
+/// network.
+void use_averages(Network& net, const History& history);
 
 /// The loss that suits a data set when none is named: cross-entropy for classes, the mean squared
 /// error for numbers.
