@@ -80,15 +80,14 @@ TEST(EveryLoss, TrainsThroughFit) {
     int found = 0;
     for (const Trial& trial : all) {
       Network net = network(trial.network, loss);
+      History history;
       try {
-        fit(net, trial.data, options(loss, 1));
+        history = fit(net, trial.data, options(loss, 15));
       } catch (const Error&) {
-        continue;
+        continue;  // not the targets it wants
       }
       ++found;
-      const double before = evaluate(net, trial.data, loss).loss;
-      fit(net, trial.data, options(loss, 15));
-      const double after = evaluate(net, trial.data, loss).loss;
+      const double before = history.epochs.front().loss, after = history.epochs.back().loss;
       EXPECT_TRUE(after < before || (before == 0 && after == 0))
           << row.name << " on " << trial.network << ": " << before << " to " << after;
     }
