@@ -87,6 +87,8 @@ TEST(EveryLoss, TrainsThroughFit) {
         continue;  // not the targets it wants
       }
       ++found;
+      // A gradient that takes a part for a constant need not make the value smaller.
+      if (row.formula.find("stop(") != std::string::npos) continue;
       const double before = history.epochs.front().loss, after = history.epochs.back().loss;
       EXPECT_TRUE(after < before || (before == 0 && after == 0))
           << row.name << " on " << trial.network << ": " << before << " to " << after;
