@@ -1,31 +1,65 @@
-// Types of arguments that only rows of soma/layers.def use.
+// Arguments of layer kinds that a word may stand for.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "soma/convolution.h"
+#include "soma/error.h"
 #include "soma/layers.h"
+#include "src/base/text.h"
 
 namespace soma {
 
-/// The stride of pooling: numbers, or "size" for windows side by side.
-struct PoolStride {
-  Extents numbers;  ///< Empty: the size.
+/// "auto", or what T reads: the kind decides what fits.
+template <class T>
+struct Auto {
+  std::optional<T> value;
 };
-template <>
-struct Reader<PoolStride> {
-  static PoolStride read(std::string_view text);
+/// "none", or what T reads.
+template <class T>
+struct Maybe {
+  std::optional<T> value;
 };
 
-/// Scales for all axes, "2", or for each, "1.5x2".
-struct Scales {
-  std::vector<double> list;
+/// Which library's meaning a batch normalization has.
+enum class BatchNormRule : uint8_t { pytorch, keras, onnx };
+
+namespace detail {
+template <class T>
+std::optional<T> read_unless(std::string_view word, std::string_view text) {
+  if (text == word) return {};
+  try {
+    return Reader<T>::read(text);
+  } catch (const ArgumentError& error) {
+    throw ArgumentError(cat("\"", word, "\" or ", error.what()));
+  }
+}
+}  // namespace detail
+
+template <class T>
+struct Reader<Auto<T>> {
+  static Auto<T> read(std::string_view text) { return {detail::read_unless<T>("auto", text)}; }
+  static std::string write(const Auto<T>& argument) {
+    return argument.value ? Reader<T>::write(*argument.value) : "auto";
+  }
 };
+template <class T>
+struct Reader<Maybe<T>> {
+  static Maybe<T> read(std::string_view text) { return {detail::read_unless<T>("none", text)}; }
+  static std::string write(const Maybe<T>& argument) {
+    return argument.value ? Reader<T>::write(*argument.value) : "none";
+  }
+};
+
 template <>
-struct Reader<Scales> {
-  static Scales read(std::string_view text);
+struct Reader<BatchNormRule> {
+  static BatchNormRule read(std::string_view text);
 };
+
+/// The axis of in() that an argument names, from the front; refuses the batch's.
+int axis_argument(LayerBuild& at, Value x, int64_t axis);
+/// Fails when streaming if x is a sequence and `axis` its steps: a call sees only some of them.
+void refuse_streaming_along(LayerBuild& at, Value x, int axis);
 
 }  // namespace soma
