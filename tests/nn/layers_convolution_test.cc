@@ -91,6 +91,7 @@ TEST(SpatialLayers, LinksArePairsOfAnElementAndAPlace) {
   };
   EXPECT_EQ(links("input 5, conv1d 1 3 padding=same"), 2 + 3 + 3 + 3 + 2);
   EXPECT_EQ(links("input 4x5, conv1d 6 3 groups=2 padding=same"), 13 * 2 * 6);
+  EXPECT_EQ(links("input 7, conv1d 1 3 stride=2 padding=1"), 2 + 3 + 3 + 2);
   EXPECT_EQ(links("input 7, conv1d 1 3 stride=2 dilation=2 padding=2"), 2 + 3 + 3 + 2);
   EXPECT_EQ(links("input 2x3x3, depthwise_conv 2 multiplier=3"), 2 * 3 * 4 * 4);
   EXPECT_EQ(links("input 2x3x3, separable_conv 5 2 multiplier=3"), 2 * 3 * 4 * 4 + 4 * 6 * 5);
