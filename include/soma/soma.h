@@ -1,10 +1,13 @@
 // All of Soma.
 #pragma once
 
+#include "soma/attention.h"
 #include "soma/chart.h"
+#include "soma/convolution.h"
 #include "soma/data.h"
 #include "soma/dropout.h"
 #include "soma/error.h"
+#include "soma/generate.h"
 #include "soma/gradcheck.h"
 #include "soma/gradient.h"
 #include "soma/graph.h"
@@ -19,6 +22,7 @@
 #include "soma/plan.h"
 #include "soma/recurrent.h"
 #include "soma/regularizers.h"
+#include "soma/stream.h"
 #include "soma/tensor.h"
 #include "soma/train.h"
 #include "soma/version.h"
