@@ -66,6 +66,7 @@ Network transformer(const Recipe& recipe, int64_t letters) {
   for (int64_t i = 0; i < recipe.blocks; ++i) {
     layers.push_back(decoder(4).with("positions", "rotary").with("context", recipe.context));
   }
+  layers.push_back(layer_norm());
   layers.push_back(unembedding(letters).sharing("letters"));
   return Network(layers);
 }
@@ -74,20 +75,14 @@ double bits(double nats) { return nats / std::log(2.0); }
 
 /// Goes on from `prompt`, one letter at a time: each step takes one letter and remembers the keys
 /// and values of those before.
-std::string write(Network& net, const Alphabet& alphabet, const std::string& prompt, int64_t count,
-                  const Sampling& how) {
-  Plan step = compile(net.streaming_graph(1, 1), Device::cpu(1));
-  net.bind(step);
-  const auto next = [&](int64_t letter) {
-    step.input<float>("input")[0] = static_cast<float>(letter);
-    step.run();
-    return step.output("output").as<float>();
-  };
+std::string write(const Network& net, const Alphabet& alphabet, const std::string& prompt,
+                  int64_t count, const Sampling& how) {
   std::vector<int64_t> start;
   for (const char letter : prompt) start.push_back(alphabet.number(letter));
   Sampler sampler(how, 1);
   std::string text = prompt;
-  for (const int64_t letter : generate(next, start, count, sampler)) {
+  Stream stream(net);
+  for (const int64_t letter : generate(stream, start, count, sampler)) {
     text += alphabet.letters[static_cast<size_t>(letter)];
   }
   return text;
@@ -129,7 +124,7 @@ void learn_a_chapter() {
                       .blocks = 2,
                       .stride = 8,
                       .batch = 32,
-                      .epochs = 12,
+                      .epochs = 8,
                       .learning_rate = 1e-2};
   const Dataset data = pieces(text, alphabet, recipe.context, recipe.stride);
   Network net = learn(recipe, data, nullptr, alphabet.size());
