@@ -3,6 +3,7 @@
 
 #include "soma/attention.h"
 #include "soma/chart.h"
+#include "soma/convolution.h"
 #include "soma/data.h"
 #include "soma/dropout.h"
 #include "soma/error.h"
@@ -21,6 +22,7 @@
 #include "soma/plan.h"
 #include "soma/recurrent.h"
 #include "soma/regularizers.h"
+#include "soma/stream.h"
 #include "soma/tensor.h"
 #include "soma/train.h"
 #include "soma/version.h"

@@ -2,7 +2,9 @@
 // interpreter, and the sentences for shapes that do not fit.
 #include "soma/normalization.h"
 
+#include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "soma/gradcheck.h"
 #include "tests/exec/compare.h"
@@ -320,6 +322,71 @@ TEST(WeightNorms, StandardizationIsTheFormula) {
   const Function f = [](auto in) { return weight_standardization(in[0], 0); };
   expect_near(numbers(value_of(f, {w})), standardized_rows(w, 6, 1e-5, true), 1e-12);
   expect_sound([](auto in) { return weight_standardization(in[0], 1); }, {w});
+}
+
+namespace {
+
+using Operator = std::function<std::vector<Value>(std::span<const Value>, const nlohmann::json&)>;
+
+// The operators of tests/data/normalization.json.
+const std::map<std::string, Operator> operators{
+    {"batch_norm",
+     [](auto in, const auto& a) {
+       return std::vector{batch_norm(in[0], in[3], in[4], in[1], in[2], a["eps"])};
+     }},
+    {"batch_norm_training",
+     [](auto in, const auto& a) {
+       const BatchNorm norm = batch_norm_training(in[0], in[1], in[2], a["eps"]);
+       const double kept = a["momentum"];
+       return std::vector{norm.y, running_average(in[3], norm.batch.mean, kept),
+                          running_average(in[4], norm.batch.variance, kept)};
+     }},
+    {"instance_norm",
+     [](auto in, const auto& a) {
+       return std::vector{instance_norm(in[0], in[1], in[2], a["eps"])};
+     }},
+    {"layer_norm",
+     [](auto in, const auto& a) {
+       return std::vector{layer_norm(in[0], in[1], in[2], a["eps"], a["axis"])};
+     }},
+    {"mean_variance_norm",
+     [](auto in, const auto&) { return std::vector{mean_variance_norm(in[0])}; }},
+    {"local_response_norm",
+     [](auto in, const auto& a) {
+       return std::vector{local_response_norm(
+           in[0], {.size = a["size"], .alpha = a["alpha"], .beta = a["beta"], .bias = a["bias"]})};
+     }},
+};
+
+Tensor tensor_of(const nlohmann::json& entry) {
+  Shape shape;
+  for (const int64_t extent : entry["shape"]) shape.push_back(extent);
+  return Tensor::of(shape, entry["values"].get<std::vector<double>>());
+}
+
+}  // namespace
+
+// Inputs and results of the node tests that ONNX 1.12 publishes for its operators.
+TEST(Normalization, AgreesWithOnnx) {
+  std::ifstream file(SOMA_SOURCE_DIR "/tests/data/normalization.json");
+  const auto cases = nlohmann::json::parse(file);
+  EXPECT_EQ(cases.size(), 9u);
+  for (const auto& entry : cases) {
+    Graph graph;
+    std::vector<Tensor> points_in;
+    std::vector<Value> in;
+    for (const auto& one : entry["in"]) {
+      points_in.push_back(tensor_of(one));
+      in.push_back(graph.input("x" + std::to_string(in.size()), points_in.back().shape(), f64));
+    }
+    const auto out = operators.at(entry["op"])(in, entry["attributes"]);
+    for (size_t i = 0; i < out.size(); ++i) graph.output("y" + std::to_string(i), out[i]);
+    const auto found = interpret(graph, points_in).outputs;
+    ASSERT_EQ(found.size(), entry["out"].size());
+    for (size_t i = 0; i < found.size(); ++i) {
+      expect_near(numbers(found[i]), numbers(tensor_of(entry["out"][i])), 2e-6, entry["name"]);
+    }
+  }
 }
 
 TEST(Normalization, SaysWhatDoesNotFit) {
