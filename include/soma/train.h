@@ -28,13 +28,32 @@ namespace soma {
 // ---------------------------------------------------------------- metrics
 
 /// One row of the table of metrics. A metric is a number about a whole data set, whatever the sizes
-/// of the batches it was gathered from.
+/// of the batches it was gathered from. Labels that are negative count for nothing. Where
+/// scikit-learn has the metric, the definition is the same, and a share of nothing is 0. "Yes" is
+/// the single output, or the second of two classes. For losses on logits, probabilities are those
+/// of softmax or sigmoid of the outputs. NaN where a metric needs rows of two classes and there are
+/// none (auc_roc, auc_pr).
 struct MetricInfo {
   std::string_view name;     ///< "accuracy"
   std::string_view meaning;  ///< One sentence, with the formula.
   bool higher_is_better;
 };
 std::span<const MetricInfo> metric_table();
+
+/// How often each answer (column) was given to each label (row): i64 [classes, classes]. Negative
+/// labels count for nothing. Throws ShapeError or ArgumentError.
+Tensor confusion_matrix(std::span<const int32_t> labels, std::span<const int32_t> answers,
+                        int64_t classes);
+/// The least number of symbols to insert, remove or replace that makes b of a (Levenshtein 1966).
+int64_t edit_distance(std::span<const int32_t> a, std::span<const int32_t> b);
+/// The edit distance in characters (code points of UTF-8), or in words between blanks, divided by
+/// the length of what was wanted; 1 when something was found and nothing wanted.
+double character_error_rate(std::string_view found, std::string_view wanted);
+double word_error_rate(std::string_view found, std::string_view wanted);
+/// What a network trained with the loss ctc reads, by the best class of each step: repetitions
+/// first, then blanks are left out. `scores` [time, classes] are logits or probabilities of one
+/// sample. Throws ShapeError.
+std::vector<int32_t> ctc_best_path(const Tensor& scores, int32_t blank = 0);
 
 /// A number with a name: the value of a metric.
 struct Score {

@@ -1,6 +1,8 @@
 // Reductions, broadcasts, fills and strided copies. Compiled once per instruction set.
 #pragma once
 
+#include <type_traits>
+
 #include "src/backends/cpu/map_kernels.h"
 
 namespace soma::cpu {
@@ -97,6 +99,27 @@ void copy_blocked(T* d, Strides2d to, const T* s, Strides2d from, int64_t rows,
           d[r * to.row + c * to.col] = s[r * from.row + c * from.col];
     }
 }
+/// dst[r][c] = src[c][r] through registers, a square of a vector's width at a time; edges are read
+/// and written no further than they go.
+template <class F>
+void copy_transposed(void* dst, int64_t dst_stride, const void* src, int64_t src_stride,
+                     int64_t rows, int64_t cols) noexcept {
+  constexpr int lanes = native_lanes<F>;
+  F* d = static_cast<F*>(dst);
+  const F* s = static_cast<const F*>(src);
+  for (int64_t r = 0; r < rows; r += lanes)
+    for (int64_t c = 0; c < cols; c += lanes) {
+      Native<F> square[lanes];
+      SOMA_UNROLL
+      for (int i = 0; i < lanes; ++i)
+        square[i] = c + i < cols ? load_first<Native<F>>(s + (c + i) * src_stride + r, rows - r)
+                                 : Native<F>{};
+      transpose<F>(square);
+      SOMA_UNROLL
+      for (int i = 0; i < lanes; ++i)
+        if (r + i < rows) store_first(d + (r + i) * dst_stride + c, square[i], cols - c);
+    }
+}
 template <class T>
 void copy2d(void* dst, Strides2d to, const void* src, Strides2d from, int64_t rows,
             int64_t cols) noexcept {
@@ -106,6 +129,12 @@ void copy2d(void* dst, Strides2d to, const void* src, Strides2d from, int64_t ro
   if (to.col == 1 && from.col == 1) {
     for (int64_t r = 0; r < rows; ++r)
       __builtin_memcpy(d + r * to.row, s + r * from.row, static_cast<size_t>(cols) * sizeof(T));
+  } else if (sizeof(T) >= 4 && to.col == 1 && from.row == 1) {
+    using F = std::conditional_t<sizeof(T) == 8, double, float>;  // only moved
+    copy_transposed<F>(d, to.row, s, from.col, rows, cols);
+  } else if (sizeof(T) >= 4 && to.row == 1 && from.col == 1) {
+    using F = std::conditional_t<sizeof(T) == 8, double, float>;
+    copy_transposed<F>(d, to.col, s, from.row, cols, rows);
   } else if (to.row == 1) {  // walk along the contiguous side of the destination
     copy_blocked(d, {to.col, to.row}, s, {from.col, from.row}, cols, rows);
   } else {

@@ -103,7 +103,7 @@ void run_rng(const Block& block, const VmOp& op, int64_t first, int64_t n) {
   std::memcpy(key, block.memory[rng.key_buffer] + rng.key_offset, sizeof key);
   const auto bits = [&](int64_t element) {
     return philox_bits(static_cast<uint64_t>(key[0]), static_cast<uint32_t>(key[1]),
-                       static_cast<uint32_t>(rng.stream), static_cast<uint64_t>(element));
+                       static_cast<uint64_t>(rng.stream), static_cast<uint64_t>(element));
   };
   if (block.program.slots[op.dst].type == f32) {
     make_elements(rng.view, reinterpret_cast<float*>(block.at[op.dst]), first, n,
