@@ -21,6 +21,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr uint64_t max_net_text = uint64_t{1} << 20;
+
 /// The folder of the results. Made early, so that a bad path is refused before the work; removed
 /// again when it was new and nothing came of it.
 class OutputFolder {
@@ -104,6 +106,9 @@ class Train : public Command {
   std::string_view examples() const override {
     return "  soma train fashion-mnist --net \"128 relu, 10\" --epochs 5 --batch 128 \\\n"
            "      --optimizer adam --lr 1e-3 --seed 1 --threads 2 --out run/\n"
+           "  soma train fashion-mnist --net \"conv2d 16 3 relu, max_pool2d 2, flatten, 10\"\n"
+           "  soma train fashion-mnist --net \"lstm 64, 10\" --epochs 2\n"
+           "  soma train fashion-mnist --net @net.txt\n"
            "  soma train iris --net \"8 tanh, 3\" --epochs 60 --out run/\n"
            "  soma train houses.csv --target price --validation 0.1 --out run/\n"
            "  soma train images.idx --labels labels.idx --optimizer \"sgd(momentum=0.9)\"\n";
@@ -128,9 +133,10 @@ class Train : public Command {
 
 void Train::options(Options& o) {
   source_.add_to(o);
-  o.text("--net", net_, "LAYERS",
-         "The layers, one per comma: \"128 relu, 10\" (default: 64 relu, then one neuron per class "
-         "or number)");
+  o.text(
+      "--net", net_, "LAYERS",
+      "The layers, one per comma: \"128 relu, 10\", or @FILE, one per line (default: 64 relu, then "
+      "one neuron per class or number)");
   o.integer("--epochs", epochs_, 1, 1'000'000'000, "Times to go through the data");
   o.integer("--batch", batch_, 1, 1'000'000'000, "Rows of one step");
   o.text("--loss", loss_, "LOSS",
@@ -211,7 +217,8 @@ Network Train::make_network(const Dataset& train) const {
       train.is_classification() ? train.classes() : train.target_shape().elements();
   const std::string text = net_.empty() ? cat("64 relu, ", outputs) : net_;
   return usage("--net", [&] {
-    std::vector<Layer> layers = parse_layers(text);
+    std::vector<Layer> layers =
+        parse_layers(text.starts_with('@') ? read_text(text.substr(1), max_net_text) : text);
     if (layers.empty() || layers.front().kind() != "input") {
       layers.insert(layers.begin(), input(train.input_shape()));
     }
@@ -225,14 +232,19 @@ Network Train::make_network(const Dataset& train) const {
 Optimizer Train::make_optimizer(int64_t steps) const {
   const Optimizer named = usage("--optimizer", [&] { return optimizer_named(optimizer_); });
   if (std::isnan(rate_) && schedule_.empty()) return named;
-  const Named<OptimizerRow>& last = named.parts().back();
+  size_t at = 0;  // the last that takes a rate
+  std::vector<std::string> parts;
+  for (const Optimizer::Part& part : named.parts()) {
+    if (part.row().complete) at = parts.size();
+    parts.push_back(part.text());
+  }
+  const Optimizer::Part& last = named.parts()[at];
   std::string rate = std::isnan(rate_) ? argument_of(last, "lr") : number(rate_);
   if (!schedule_.empty()) {
     rate = usage("--schedule", [&] { return complete_schedule(schedule_, rate, steps).text(); });
   }
-  std::vector<std::string> parts;
-  for (const Named<OptimizerRow>& part : named.parts()) parts.push_back(part.text());
-  parts.back() = with_argument(last, "lr", rate);
+  const Optimizer changed = optimizer_named(with_argument(last, "lr", rate));
+  parts[at] = changed.only(last.only).text();
   return usage("--lr", [&] { return optimizer_named(join(parts, " + ")); });
 }
 

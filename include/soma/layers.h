@@ -146,8 +146,8 @@ void define_layer(std::string name, Value (*build)(LayerBuild&, Args...),
 // ---------------------------------------------------------------- layers
 
 class Layer;
-/// An argument of a layer: whatever Argument takes, an activation function, a shape ({3, 3}), or
-/// layers inside the layer.
+/// An argument of a layer: whatever Argument takes, an activation function, a regularizer, a
+/// shape ({3, 3}), or layers inside the layer.
 class LayerArgument : public Argument {
  public:
   using Argument::Argument;
@@ -158,6 +158,8 @@ class LayerArgument : public Argument {
       : Argument(std::to_string(value)) {}
   LayerArgument(Value (*function)(Value)) : Argument(Activation(function).text()) {}
   LayerArgument(const Activation& function) : Argument(function.text()) {}
+  template <class R>
+  LayerArgument(const Named<R>& named) : Argument(named.text()) {}
   LayerArgument(const Links& links) : Argument(Reader<Links>::write(links)) {}
   LayerArgument(const Activations& functions) : Argument(functions.text()) {}
   LayerArgument(std::initializer_list<int> extents);
@@ -190,7 +192,8 @@ class Layer {
   /// The same layer with one argument changed.
   Layer with(std::string_view parameter, const LayerArgument& argument) const;
   /// The same layer with the arrays of that earlier layer instead of its own: shared weights. Both
-  /// are of one kind, with arrays of the same shapes.
+  /// are of one kind, with arrays of the same shapes, or of kinds whose arrays have the same name,
+  /// shape and start: an embedding and an unembedding.
   Layer sharing(std::string layer) const;
 
   const LayerRow& row() const { return call_.row(); }
@@ -298,7 +301,7 @@ class Wiring {
   std::vector<int64_t> outputs_;
 };
 
-/// Layers from text, one per comma: "28x28, 128 relu, 10", "64 tanh name=h, 10 from=input+h",
+/// Layers from text, one per comma or line; a '#' begins a remark: "28x28, 128 relu, 10", "64 tanh name=h, 10 from=input+h",
 /// "[relu tanh sigmoid]", "dense(units=5 activation=elu(alpha=0.5) bias=false)", "softmax", "input
 /// 4 name=left, input 4 name=right, 8 name=a from=left, 8 from=right share=a". Throws ArgumentError
 /// that quotes the part it could not read.
@@ -338,10 +341,13 @@ struct BuildOptions {
 class LayerBuild {
  public:
   /// What all layers of one network share while it is built.
+  /// Takes the place of an array of a layer: (the layer, the array's name, the array).
+  using ArrayChange = std::function<Value(const LayerBuild&, const std::string&, Value)>;
   struct Shared {
     BuildOptions options;
     int64_t next_stream = 1;    ///< Of random numbers: each layer takes some of its own.
     std::map<Id, Value> masks;  ///< By the value that a mask belongs to.
+    ArrayChange change = {};    ///< What parameter() does with each array; empty: nothing.
   };
   LayerBuild(Graph& graph, const Layer& layer, std::vector<Value> sources, Shared& shared,
              LayerTaps& taps);
@@ -376,6 +382,8 @@ class LayerBuild {
 
   /// Which steps of the sequence in() are real: bool [batch, time]; empty when all are.
   Value mask() const;
+  /// The same for one of several sources, or for what was built of them.
+  Value mask(Value of) const;
   /// The mask that belongs to a value, which this layer returns or builds layers on.
   void set_mask(Value of, Value mask) const;
 
@@ -383,6 +391,10 @@ class LayerBuild {
   /// "input". Their arrays are named "outer1/conv2d1/weights".
   Value build(std::span<const Layer> layers, Value x) const;
   Value build(const Layers& layers, Value x) const { return build(layers.list, x); }
+
+  /// The same, and each trained array of the layers inside goes through `change` before it is used:
+  /// normalized, regularized or masked weights.
+  Value build(const Layers& layers, Value x, const ArrayChange& change) const;
 
   /// x through one activation function, or x [batch, …, neurons] through one per neuron.
   Value activate(Value x, const Activations& functions) const;

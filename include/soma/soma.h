@@ -1,9 +1,13 @@
 // All of Soma.
 #pragma once
 
+#include "soma/attention.h"
 #include "soma/chart.h"
+#include "soma/convolution.h"
 #include "soma/data.h"
+#include "soma/dropout.h"
 #include "soma/error.h"
+#include "soma/generate.h"
 #include "soma/gradcheck.h"
 #include "soma/gradient.h"
 #include "soma/graph.h"
@@ -13,9 +17,11 @@
 #include "soma/model.h"
 #include "soma/network.h"
 #include "soma/nn.h"
+#include "soma/normalization.h"
 #include "soma/optim.h"
 #include "soma/plan.h"
 #include "soma/recurrent.h"
+#include "soma/regularizers.h"
 #include "soma/stream.h"
 #include "soma/tensor.h"
 #include "soma/train.h"

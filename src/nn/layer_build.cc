@@ -116,7 +116,8 @@ void LayerBuild::check_size(std::string_view name, const Shape& shape) const {
 
 Value LayerBuild::parameter(std::string name, Shape shape, const std::string& init) const {
   check_size(name, shape);
-  return graph_.parameter(name, shape, init);
+  const Value array = graph_.parameter(name, shape, init);
+  return shared_.change ? shared_.change(*this, name, array) : array;
 }
 
 Value LayerBuild::state(std::string name, Shape shape, const std::string& init, DType type) const {
@@ -145,10 +146,14 @@ void LayerBuild::penalize(Value scalar) const {
 
 Value LayerBuild::mask() const {
   for (const Value source : sources_) {
-    const auto found = shared_.masks.find(source.id());
-    if (found != shared_.masks.end()) return found->second;
+    if (const Value found = mask(source)) return found;
   }
   return {};
+}
+
+Value LayerBuild::mask(Value of) const {
+  const auto found = shared_.masks.find(of.id());
+  return found == shared_.masks.end() ? Value{} : found->second;
 }
 
 void LayerBuild::set_mask(Value of, Value mask) const {
@@ -171,6 +176,21 @@ Value LayerBuild::build(std::span<const Layer> layers, Value x) const {
     if (named[i].row().has_neurons) taps_.neurons += inner[i].neurons ? inner[i].neurons : sums;
   }
   return outs.empty() ? x : outs.back();
+}
+
+Value LayerBuild::build(const Layers& layers, Value x, const ArrayChange& change) const {
+  // What is outside acts on what is inside: the inner change comes first.
+  struct Restore {
+    ArrayChange& to;
+    ArrayChange outer;
+    ~Restore() { to = std::move(outer); }
+  } restore{shared_.change, shared_.change};
+  const ArrayChange& outer = restore.outer;
+  shared_.change = [&](const LayerBuild& layer, const std::string& name, Value array) {
+    const Value changed = change(layer, name, array);
+    return outer ? outer(layer, name, changed) : changed;
+  };
+  return build(layers, x);
 }
 
 // ---- activations
