@@ -14,18 +14,29 @@
 
 namespace soma {
 
+/// An array with a name: a further input or target of a data set.
+struct NamedTensor {
+  std::string name;
+  Tensor values{Shape{0}};
+};
+
 /// Examples, one per row. The number a network sees is `element * input_scale + input_shift`:
 /// images stay bytes in memory (a quarter of the size) and become fractions when a batch is
 /// gathered.
 struct Dataset {
   std::string name;
-  Tensor inputs{Shape{0}};   ///< [n, …], any element type
-  Tensor targets{Shape{0}};  ///< classes: i32 [n] (or [n, …] per step); numbers: f32 [n, k]
+  Tensor inputs{Shape{0}};  ///< [n, …], any element type
+  /// classes: i32 [n], or [n, …] per step, where a negative label counts for nothing; numbers: f32
+  /// [n, k]
+  Tensor targets{Shape{0}};
   std::vector<std::string> class_names;    ///< by label; may be empty
   std::vector<std::string> feature_names;  ///< by column of a table; may be empty
   double input_scale = 1;
   double input_shift = 0;
   std::string origin;  ///< The file or folder it was read from; "" for one that was made
+  /// For networks of several inputs or results: f32 [n, …] by the name of the input; f32 or i32
+  /// [n, …] by a name of your own (see OutputLoss in soma/train.h).
+  std::vector<NamedTensor> more_inputs = {}, more_targets = {};
 
   /// The number of rows.
   int64_t size() const { return inputs.shape().empty() ? 0 : inputs.shape()[0]; }
@@ -55,6 +66,9 @@ struct Dataset {
   void gather_targets(std::span<const int64_t> rows, std::span<float> out) const;
   void gather_targets(std::span<const int64_t> rows, std::span<double> out) const;
   void gather_targets(std::span<const int64_t> rows, std::span<int32_t> out) const;
+  /// The further input or target of that name; throws ArgumentError, naming the nearest.
+  const Tensor& more_input(std::string_view input) const;
+  const Tensor& more_target(std::string_view target) const;
   /// Both at once, into tensors of type f32, f64 or i32.
   void gather_batch(std::span<const int64_t> rows, Tensor& batch_inputs,
                     Tensor& batch_targets) const;

@@ -237,7 +237,8 @@ class Graph {
   /// Data that changes from run to run. Throws GraphError when the name is taken.
   Value input(std::string name, Shape shape, DType type = f32);
   /// A trained array; its name is prefixed with the open scopes ("hidden/weights"). `init` names
-  /// the initializer (see soma/nn.h).
+  /// the initializer (see soma/nn.h). Asked for again with the same shape, type and start, it is
+  /// the same array: weights are shared. Otherwise throws GraphError when the name is taken.
   Value parameter(std::string_view name, Shape shape, std::string init = "0", DType type = f32);
   /// An array that a run reads and update() rewrites; `init` is an initializer name or a number.
   Value state(std::string_view name, Shape shape, std::string init = "0", DType type = f32);

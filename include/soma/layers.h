@@ -8,11 +8,17 @@
 //   Value scaled(LayerBuild& at, double by) { return at.in() * by; }
 //   define_layer("scaled", scaled, "by=1", "The sample times a number.");
 //   Network net{input({4}), dense(8, tanh), Layer("scaled", {0.5}), dense(2)};
+//
+// The built-in kinds are the rows of soma/layers.def. Samples are [features], images [channels,
+// height, width] (channels first), sequences [time, features]; the batch axis is in front of them.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,10 +40,6 @@ struct Activations {
   std::string text() const;
 };
 
-template <>
-struct Reader<int64_t> {
-  static int64_t read(std::string_view text);
-};
 /// "28x28"
 template <>
 struct Reader<Shape> {
@@ -47,6 +49,16 @@ template <>
 struct Reader<Activations> {
   static Activations read(std::string_view text);
   static std::string write(const Activations& activations) { return activations.text(); }
+};
+/// One number for each axis of a window, stride or dilation: "3" for all axes, or "3x5".
+struct Extents {
+  std::vector<int64_t> list;
+  /// For that many axes; throws ArgumentError when it names another number of them.
+  Dims over(int axes) const;
+};
+template <>
+struct Reader<Extents> {
+  static Extents read(std::string_view text);
 };
 /// How an array starts: an initializer of soma/nn.h, a number, or "auto".
 struct Start {
@@ -70,7 +82,7 @@ struct Frozen {
 
 class LayerBuild;
 
-/// One kind of layer.
+/// One kind of layer. `formula` says what it does.
 struct LayerRow : Row {
   bool has_neurons = false;
   /// [batch, …] in, [batch, …] out.
@@ -83,6 +95,18 @@ Registry<LayerRow>& layer_kinds();
 std::string layer_documentation();
 
 enum class HasNeurons : bool { no, yes };
+
+namespace detail {
+template <class... Args>
+LayerRow layer_row(Row texts, Value (*build)(LayerBuild&, Args...), std::string_view specification,
+                   HasNeurons has_neurons) {
+  using Binder = Bind<Value, LayerBuild&>;
+  LayerRow row{std::move(texts), has_neurons == HasNeurons::yes, Binder::call(build)};
+  row.parameters = Binder::parameters(build, specification);
+  return row;
+}
+}  // namespace detail
+
 /// Adds a kind. `build` takes a LayerBuild& and then its arguments, which the specification names
 /// and gives defaults: "units, scale=1 in (0,inf)". Do this before other threads describe
 /// networks.
@@ -90,17 +114,29 @@ template <class... Args>
 void define_layer(std::string name, Value (*build)(LayerBuild&, Args...),
                   std::string_view specification, std::string description,
                   HasNeurons has_neurons = HasNeurons::no) {
-  using Binder = detail::Bind<Value, LayerBuild&>;
-  LayerRow row;
-  row.name = std::move(name);
-  row.formula = std::move(description);
-  row.parameters = Binder::parameters(build, specification);
-  row.has_neurons = has_neurons == HasNeurons::yes;
-  row.build = Binder::call(build);
-  layer_kinds().add(std::move(row));
+  layer_kinds().add(detail::layer_row({std::move(name), std::move(description), "", "", {}}, build,
+                                      specification, has_neurons));
 }
 
 // ---------------------------------------------------------------- layers
+
+class Layer;
+/// An argument of a layer: whatever Argument takes, an activation function, a shape ({3, 3}), or
+/// layers inside the layer.
+class LayerArgument : public Argument {
+ public:
+  using Argument::Argument;
+  LayerArgument() = default;
+  LayerArgument(Argument argument) : Argument(std::move(argument)) {}
+  template <std::integral T>
+  LayerArgument(T value) requires(!std::same_as<T, bool> && !std::same_as<T, int>)
+      : Argument(std::to_string(value)) {}
+  LayerArgument(Value (*function)(Value)) : Argument(Activation(function).text()) {}
+  LayerArgument(const Activation& function) : Argument(function.text()) {}
+  LayerArgument(std::initializer_list<int> extents);
+  LayerArgument(std::initializer_list<Layer> layers);
+  LayerArgument(const Layer& layer);
+};
 
 /// One layer of a network, as described: `dense(128, relu).named("hidden").from({"input"})`.
 class Layer {
@@ -123,7 +159,10 @@ class Layer {
   /// The same layer, said to be described there.
   Layer placed(Where where) const;
   /// The same layer with one argument changed.
-  Layer with(std::string_view parameter, const Argument& argument) const;
+  Layer with(std::string_view parameter, const LayerArgument& argument) const;
+  /// The same layer with the arrays of that earlier layer instead of its own: shared weights. Both
+  /// are of one kind, with arrays of the same shapes.
+  Layer sharing(std::string layer) const;
 
   const LayerRow& row() const { return call_.row(); }
   const std::string& kind() const { return call_.name(); }
@@ -134,6 +173,7 @@ class Layer {
   const std::string& name() const { return name_; }  ///< "" until a network names it.
   const std::vector<std::string>& sources() const { return sources_; }  ///< Empty: the one before.
   const Frozen& frozen() const { return frozen_; }
+  const std::string& shared_with() const { return shared_with_; }  ///< "": arrays of its own.
   Where where() const { return where_; }
 
   /// "128 relu", "softmax name=chances": what parse_layers() reads back.
@@ -148,13 +188,23 @@ class Layer {
   std::string name_;
   std::vector<std::string> sources_;
   Frozen frozen_;
+  std::string shared_with_;
   Where where_;
 };
 
-/// The data, one sample of that shape; not counted as a layer. Its name is "input".
+/// Layers inside a layer: "[conv2d 8, batch_norm]", or one of them without brackets.
+struct Layers {
+  std::vector<Layer> list;
+};
+template <>
+struct Reader<Layers> {
+  static Layers read(std::string_view text);
+  static std::string write(const Layers& layers);
+};
+
+/// The data, one sample of that shape; not counted as a layer. Its name is "input" unless it is
+/// given another; a network may have several, in front.
 Layer input(Shape sample_shape, Where where = Where::here());
-/// All axes of the sample in a row. No neurons.
-Layer flatten(Where where = Where::here());
 /// The sample under another shape of as many elements. No neurons.
 Layer reshape_to(Shape sample_shape, Where where = Where::here());
 
@@ -165,10 +215,12 @@ struct DenseOptions {
   /// of the relu family, lecun_normal before selu, glorot_uniform before others.
   std::string weights = "auto";
   std::string bias_start = "0";
+  /// The same neurons at each place of [..., features], for example at each step of a sequence.
+  bool per_step = false;
 };
 /// `units` neurons, each linked to every input: y = f(w·x + b). Input [features] (other shapes are
-/// flattened), output [units]. Parameters "weights" [features, units] and "bias" [units], and those
-/// that the activation learns.
+/// flattened), output [units]; `per_step` [..., features] to [..., units]. Parameters "weights"
+/// [features, units] and "bias" [units], and those that the activation learns.
 Layer dense(int64_t units, Activation activation = identity, DenseOptions options = {},
             Where where = Where::here());
 /// As many neurons as activation functions: each neuron has its own.
@@ -176,14 +228,19 @@ Layer dense(std::vector<Activation> one_per_neuron, DenseOptions options = {},
             Where where = Where::here());
 /// An activation function as a step of its own, for example softmax. No neurons.
 Layer activation(Activation function, Where where = Where::here());
-/// The sum of its sources, element by element (residual links): give them with from().
-Layer add(Where where = Where::here());
-/// Its sources side by side: give them with from().
-Layer concat(Where where = Where::here());
+
+// Every row of the registry as a function: `lstm(128)`, `conv2d(32, 3, relu)`. Arguments come in
+// the order of the row; later ones by name: `conv2d(32, 3).with("padding", "same")`.
+#define SOMA_LAYER(name, ...)                                                                \
+  Layer name(LayerArgument = {}, LayerArgument = {}, LayerArgument = {}, LayerArgument = {}, \
+             LayerArgument = {}, LayerArgument = {}, Where where = Where::here());
+#define SOMA_LAYER_ROW(...)
+#include "soma/layers.def"
 
 /// Layers from text, one per comma: "28x28, 128 relu, 10", "64 tanh name=h, 10 from=input+h",
-/// "[relu tanh sigmoid]", "dense(units=5 activation=elu(alpha=0.5) bias=false)", "softmax". Throws
-/// ArgumentError that quotes the part it could not read.
+/// "[relu tanh sigmoid]", "dense(units=5 activation=elu(alpha=0.5) bias=false)", "softmax", "input
+/// 4 name=left, input 4 name=right, 8 name=a from=left, 8 from=right share=a". Throws ArgumentError
+/// that quotes the part it could not read.
 std::vector<Layer> parse_layers(std::string_view text, Where where = Where::here());
 
 // ---------------------------------------------------------------- building
@@ -198,17 +255,39 @@ struct LayerTaps {
   Value sum;               ///< w·x + b, [batch, neurons].
   Value out;               ///< [batch, …].
   int64_t links = 0;       ///< Trained connections from the layer's inputs to its neurons.
+  int64_t neurons = 0;     ///< How many; 0: one for each number of `sum`.
+};
+
+/// What a network is built for. Some layers differ: drop-out is random in training, a recurrent
+/// layer carries its state from one run to the next when streaming.
+enum class BuildMode : uint8_t { inference, training, streaming };
+
+struct BuildOptions {
+  BuildMode mode = BuildMode::inference;
+  /// i64[2] {seed, step}: what random numbers in training depend on, beside their place.
+  Value key = {};
+  /// When given, receive what each layer has to show, and terms that training adds to the loss.
+  std::vector<LayerTaps>* taps = nullptr;
+  std::vector<Value>* penalties = nullptr;
 };
 
 /// What the function of a layer kind works with: its inputs and its place in the graph.
 class LayerBuild {
  public:
-  LayerBuild(Graph& graph, const Layer& layer, std::vector<Value> sources,
-             ActivationContext context, LayerTaps& taps);
+  /// What all layers of one network share while it is built.
+  struct Shared {
+    BuildOptions options;
+    int64_t next_stream = 1;    ///< Of random numbers: each layer takes some of its own.
+    std::map<Id, Value> masks;  ///< By the value that a mask belongs to.
+  };
+  LayerBuild(Graph& graph, const Layer& layer, std::vector<Value> sources, Shared& shared,
+             LayerTaps& taps);
 
   Graph& graph() const { return graph_; }
-  bool training() const { return context_.training; }
-  /// Random numbers in training: the key, and a stream of this layer's own.
+  BuildMode mode() const { return mode_; }
+  bool training() const { return mode_ == BuildMode::training; }
+  bool streaming() const { return mode_ == BuildMode::streaming; }
+  /// For activation functions: random numbers in training have a stream of this layer's own.
   const ActivationContext& context() const { return context_; }
   /// The values of the layers it is linked to, each [batch, …].
   const std::vector<Value>& sources() const { return sources_; }
@@ -220,7 +299,29 @@ class LayerBuild {
 
   /// A trained array of this layer; throws ShapeError when it has an absurd size.
   Value parameter(std::string name, Shape shape, const std::string& init) const;
-  /// x through one activation function, or x [batch, neurons] through one per neuron.
+  /// An array that is not trained but kept: running statistics, or, when streaming, what a
+  /// recurrent layer carries from call to call. What exists in inference is saved with the network.
+  Value state(std::string name, Shape shape, const std::string& init = "0", DType type = f32) const;
+  /// In training and streaming, the state holds `value` after the run; else nothing happens. A
+  /// layer that is used twice updates from its first use.
+  void update(Value state, Value value) const;
+  /// Uniform numbers in [0, 1), new in each training step; each call has its own. Throws ShapeError
+  /// when the network is not built for training or got no key.
+  Value random(Shape shape, DType type = f32);
+  /// A term of the loss in training: regularizers, the divergence of a variational auto-encoder.
+  void penalize(Value scalar) const;
+
+  /// Which steps of the sequence in() are real: bool [batch, time]; empty when all are.
+  Value mask() const;
+  /// The mask that belongs to a value, which this layer returns or builds layers on.
+  void set_mask(Value of, Value mask) const;
+
+  /// Layers inside this one, the first over `x`; they may link to each other by name, and to `x` as
+  /// "input". Their arrays are named "outer1/conv2d1/weights".
+  Value build(std::span<const Layer> layers, Value x) const;
+  Value build(const Layers& layers, Value x) const { return build(layers.list, x); }
+
+  /// x through one activation function, or x [batch, …, neurons] through one per neuron.
   Value activate(Value x, const Activations& functions) const;
   /// To be filled in by kinds that have neurons.
   LayerTaps& taps() const { return taps_; }
@@ -228,11 +329,17 @@ class LayerBuild {
   [[noreturn]] void fail(std::string_view message) const;
 
  private:
+  void check_size(std::string_view name, const Shape& shape) const;
+
   Graph& graph_;
   const Layer& layer_;
   std::vector<Value> sources_;
+  Shared& shared_;
+  BuildMode mode_;
   ActivationContext context_;
   LayerTaps& taps_;
+  int64_t randoms_ = 0;
+  mutable std::set<std::string, std::less<>> made_;  ///< Arrays of this layer.
 };
 
 }  // namespace soma

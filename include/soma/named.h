@@ -45,6 +45,10 @@ struct Reader<double> {
   static std::string write(double value);
 };
 template <>
+struct Reader<int64_t> {
+  static int64_t read(std::string_view text);
+};
+template <>
 struct Reader<bool> {
   static bool read(std::string_view text);
 };

@@ -40,6 +40,7 @@ struct LayerInfo {
   int64_t links = 0;                     ///< Trained connections that end in this layer.
   int64_t parameters = 0;                ///< Trained numbers: weights, biases, learned activations.
   int64_t frozen = 0;                    ///< Neurons that training leaves as they are.
+  bool columns = false;                  ///< Each neuron has a column of `weights` of its own.
   int64_t flops = 0;                     ///< Per sample, forward; a multiply-add counts as two.
   std::vector<std::string> activations;  ///< One for the layer, or one per neuron.
   std::vector<std::string> tensors;      ///< Names in Network::tensors().
@@ -55,6 +56,14 @@ struct NetworkInfo {
   int64_t parameter_bytes = 0;   ///< Of all tensors.
   int64_t activation_bytes = 0;  ///< Of the outputs of all layers for one sample.
 };
+
+/// The data a network takes: a name ("input" where there is one) and the shape of one sample.
+struct NetworkInput {
+  std::string name;
+  Shape shape;
+};
+/// Values of a graph by the name of the layer (or input) they belong to.
+using Values = std::map<std::string, Value, std::less<>>;
 
 /// What one layer did with one sample. Vectors have one number per neuron.
 struct LayerProbe {
@@ -127,11 +136,12 @@ class Neuron {
 
 class Network {
  public:
-  /// The first layer is the input. Names the layers that have no name: hidden1, hidden2, …, output
-  /// (the last one with neurons), others by kind and number. Adds a flatten before a dense layer
-  /// only in effect: dense reads any shape. Throws GraphError for unknown or doubled names, links
-  /// to a later layer or within a layer, and ShapeError for what does not fit; every message names
-  /// the layer and the place of its description.
+  /// The first layers are the inputs, mostly one. Names the layers that have no name: hidden1,
+  /// hidden2, …, output (the last one with neurons), others by kind and number. Adds a flatten
+  /// before a dense layer only in effect: dense reads any shape. A layer without from() takes the
+  /// one before. Throws GraphError for unknown or doubled names, links to a later layer or within a
+  /// layer, and ShapeError for what does not fit; every message names the layer and the place of
+  /// its description.
   Network(std::initializer_list<Layer> layers);
   explicit Network(std::vector<Layer> layers);
   /// From text, "128 relu, 10": see parse_layers(). The sample's shape is given here or as the
@@ -144,8 +154,17 @@ class Network {
   // ---- structure
   /// The layers as described, with their final names; the input is not among them.
   std::span<const Layer> layers() const { return layers_; }
-  const Shape& sample_shape() const { return sample_; }
+  std::span<const NetworkInput> inputs() const { return inputs_; }
+  /// The layers whose values no other layer takes, the last layer last: the results.
+  const std::vector<std::string>& outputs() const { return outputs_; }
+  /// Of the first input, and of the last layer.
+  const Shape& sample_shape() const { return inputs_[0].shape; }
   Shape output_shape() const { return info_.output; }
+  /// Of that layer or input; throws ArgumentError, naming the nearest, when there is none.
+  const Shape& shape_of(std::string_view name) const;
+  /// The same layers and weights for samples of another shape: longer sequences, larger images.
+  /// Throws ShapeError when an array would need another shape.
+  Network resized(Shape sample_shape) const;
   const NetworkInfo& info() const { return info_; }
   /// Links all neurons of layer `from` (or "input") to those of the later layer `to`, past the
   /// layers in between. The new links start with weight 0: the network computes what it did.
@@ -156,13 +175,21 @@ class Network {
   void summary(std::ostream& out) const;
 
   // ---- as a graph
-  /// Appends the network to a graph: input [batch, …sample] to output [batch, …]. Parameters are
-  /// named "hidden1/weights". Layers may act differently in training; those that are random then
-  /// (rrelu) need `key`, i64[2] {seed, step}.
-  Value build(Graph& graph, Value batch_input, bool training = false,
-              std::vector<LayerTaps>* taps = nullptr, Value key = {}) const;
-  /// The program from data "input" [batch, …] to the result "output".
+  /// Appends the network to a graph: input [batch, …sample] to the last layer's [batch, …].
+  /// Parameters are named "hidden1/weights", behind the open scopes; built again in the same scope,
+  /// the network has the same weights. When streaming, a sequence may have another number of steps.
+  Value build(Graph& graph, Value batch_input, const BuildOptions& options = {}) const;
+  /// With several inputs, by name. Returns the values of all layers.
+  Values build(Graph& graph, const Values& inputs, const BuildOptions& options = {}) const;
+  /// The program from the data "input" [batch, …] to the result "output", or from all inputs by
+  /// name; results other than the last layer are named "output/<layer>".
   Graph inference_graph(int64_t batch) const;
+  /// The program for `steps` steps of a sequence; what layers carry from run to run is state.
+  /// Throws ShapeError, naming the layer, when one needs the whole sequence at once.
+  Graph streaming_graph(int64_t batch, int64_t steps = 1) const;
+  /// Binds the parameters and states of this network, built in the scope `prefix`, for reading and
+  /// writing. Throws what Plan::bind() throws.
+  void bind(Plan& plan, std::string_view prefix = "");
 
   // ---- weights
   /// Gives every parameter and state its start value; the same seed gives the same bits. A new
@@ -193,6 +220,9 @@ class Network {
   Tensor predict(const Tensor& inputs, const Device& device) const;
   /// On a CPU device of the network's own, with every core.
   Tensor predict(const Tensor& inputs) const;
+  /// Several inputs and results, each by its name.
+  Tensors predict(const Tensors& inputs, const Device& device) const;
+  Tensors predict(const Tensors& inputs) const;
 
   // ---- the glass box
   /// Throws ArgumentError for a layer without neurons and an index out of range.
@@ -227,15 +257,19 @@ class Network {
 
   Probe probe(const Tensor& sample, const Tensor* target, const Loss* loss) const;
   void describe();
-  void count(const Graph& graph);
-  void check_links() const;
+  void count(const Graph& graph, std::span<const Id> ends);
+  Values build(Graph& graph, const Values& inputs, const BuildOptions& options,
+               std::vector<Id>* ends) const;
+  Graph graph_of(int64_t batch, BuildMode mode, int64_t steps) const;
+  const Device& own_device() const;
   void check_frozen(const Layer& layer, LayerInfo& row) const;
   void allocate();
   void restructure(std::vector<Layer> layers);
   size_t layer_index(std::string_view name) const;
   void set_frozen(std::string_view layer, std::optional<int64_t> neuron, bool frozen);
 
-  Shape sample_;
+  std::vector<NetworkInput> inputs_;
+  std::vector<std::string> outputs_;
   Where where_;
   std::vector<Layer> layers_;
   NetworkInfo info_;

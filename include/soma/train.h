@@ -59,6 +59,8 @@ struct EvaluateOptions {
   /// Names of metrics; empty takes those that suit the data and the loss: accuracy for classes,
   /// mae and r2 for numbers.
   std::vector<std::string> metrics = {};
+  /// Which result is compared with what; as in OutputLoss.
+  std::string output = "", target = "";
 };
 /// Runs the network over a data set. Throws what fit() throws before the first batch.
 Evaluation evaluate(const Network& net, const Dataset& dataset, const Loss& loss,
@@ -109,6 +111,14 @@ struct History {
   int64_t steps = 0;
 };
 
+/// A loss besides the main one, of a network with several results.
+struct OutputLoss {
+  std::string output;  ///< The layer whose values are compared; "" is the last.
+  Loss loss;
+  double weight = 1;        ///< In the sum of all losses.
+  std::string target = "";  ///< Of Dataset::more_targets; "" takes the targets.
+};
+
 struct FitOptions {
   Loss loss = mean_squared_error();
   Optimizer optimizer = adam();
@@ -120,6 +130,10 @@ struct FitOptions {
   Device device = Device::cpu();
   std::vector<std::string> metrics = {};  ///< As in EvaluateOptions.
   std::vector<Callback> callbacks = {};
+  /// What is made small is loss_weight times the loss, plus the weighted losses of other results,
+  /// plus what layers add (regularizers).
+  double loss_weight = 1;
+  std::vector<OutputLoss> more_losses = {};
 };
 
 /// Trains the network in place. A fresh network starts from weights of `seed`; another one goes on

@@ -26,6 +26,15 @@ double Reader<double>::read(std::string_view text) {
 
 std::string Reader<double>::write(double value) { return number(value); }
 
+int64_t Reader<int64_t>::read(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) {
+    throw ArgumentError("a whole number");
+  }
+  return value;
+}
+
 bool Reader<bool>::read(std::string_view text) {
   if (text != "true" && text != "false") throw ArgumentError("true or false");
   return text == "true";
@@ -94,7 +103,7 @@ std::string checked(std::string_view kind, const Row& row, const Parameter& p,
     throw ArgumentError(cat("the ", kind, " \"", row.name, "\" needs ", wanted.what(), " for ",
                             p.name, ", found \"", given, "\""));
   }
-  const bool is_number = p.canonical == canonical<double>;
+  const bool is_number = p.canonical == canonical<double> || p.canonical == canonical<int64_t>;
   if (is_number && !p.range.empty() && !in_range(Reader<double>::read(text), p.range)) {
     throw ArgumentError(
         cat("the ", kind, " \"", row.name, "\" needs ", p.name, " in ", p.range, ", found ", text));

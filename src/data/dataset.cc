@@ -112,15 +112,39 @@ int64_t Dataset::classes() const {
   return labels.empty() ? 0 : int64_t{*std::max_element(labels.begin(), labels.end())} + 1;
 }
 
+static const Tensor& named(const std::vector<NamedTensor>& list, std::string_view name,
+                           std::string_view dataset, std::string_view what) {
+  std::vector<std::string> names;
+  for (const NamedTensor& tensor : list) {
+    if (tensor.name == name) return tensor.values;
+    names.push_back(tensor.name);
+  }
+  throw ArgumentError(cat("data set \"", dataset, "\" has no further ", what, " \"", name, "\"",
+                          did_you_mean(name, names), "; add it to more_", what, "s"));
+}
+const Tensor& Dataset::more_input(std::string_view input) const {
+  return named(more_inputs, input, name, "input");
+}
+const Tensor& Dataset::more_target(std::string_view target) const {
+  return named(more_targets, target, name, "target");
+}
+
 Dataset Dataset::rows(std::span<const int64_t> indices) const {
-  return {name,
-          take(*this, inputs, indices),
-          take(*this, targets, indices),
-          class_names,
-          feature_names,
-          input_scale,
-          input_shift,
-          origin};
+  Dataset part{name,
+               take(*this, inputs, indices),
+               take(*this, targets, indices),
+               class_names,
+               feature_names,
+               input_scale,
+               input_shift,
+               origin};
+  for (const auto& [key, values] : more_inputs) {
+    part.more_inputs.push_back({key, take(*this, values, indices)});
+  }
+  for (const auto& [key, values] : more_targets) {
+    part.more_targets.push_back({key, take(*this, values, indices)});
+  }
+  return part;
 }
 
 Dataset Dataset::subset(int64_t begin, int64_t end) const {
@@ -189,7 +213,9 @@ Tensor checked_labels(const Tensor& targets, size_t names) {
       names == 0 ? std::numeric_limits<int32_t>::max() : static_cast<int64_t>(names) - 1;
   for (int64_t i = 0; i < targets.elements(); ++i) {
     const double label = targets.at(i);
-    if (label < 0 || label > static_cast<double>(limit)) {
+    // Per step, a negative label stands for a step that is not there.
+    const bool negative = label < 0 && targets.shape().rank() == 1;
+    if (negative || label > static_cast<double>(limit)) {
       throw ArgumentError(cat("target ", i, " is the label ", number(label),
                               "; labels count from 0 to at most ", limit));
     }

@@ -173,10 +173,15 @@ std::string Graph::full_name(std::string_view name) const {
 
 Value Graph::leaf(InputAttr attr) {
   for (const Id id : inputs_) {
-    if (nodes_[id].as<InputAttr>().name == attr.name) {
-      throw GraphError(cat("the graph has an input named \"", attr.name,
-                           "\" already; give each layer and input its own name"));
-    }
+    const auto& known = nodes_[id].as<InputAttr>();
+    if (known.name != attr.name) continue;
+    // A parameter or state asked for again is the same one: layers that share their weights.
+    const bool same = known.kind == attr.kind && known.shape == attr.shape &&
+                      known.type == attr.type && known.init == attr.init;
+    if (same && attr.kind != InputKind::data) return {this, id};
+    throw GraphError(cat("the graph has an input named \"", attr.name, "\" already",
+                         known.shape == attr.shape ? "" : cat(", of shape ", known.shape),
+                         "; give each layer and input its own name"));
   }
   const Value value = add(Op::input, {}, std::move(attr));
   inputs_.push_back(value.id());

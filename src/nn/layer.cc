@@ -66,11 +66,6 @@ auto at_place(Where where, F&& make) {
 
 // ---- arguments
 
-int64_t Reader<int64_t>::read(std::string_view text) {
-  if (const auto value = whole_number(text)) return *value;
-  throw ArgumentError("a whole number");
-}
-
 Shape Reader<Shape>::read(std::string_view text) {
   Shape shape;
   for (const std::string_view part : split(text, 'x')) {
@@ -82,6 +77,23 @@ Shape Reader<Shape>::read(std::string_view text) {
     shape.push_back(*extent);
   }
   return shape;
+}
+
+Extents Reader<Extents>::read(std::string_view text) {
+  Extents extents;
+  for (const std::string_view part : split(text, 'x')) {
+    const auto extent = whole_number(trim(part));
+    if (!extent) throw ArgumentError("a whole number, or one for each axis like 3x5");
+    extents.list.push_back(*extent);
+  }
+  return extents;
+}
+
+Dims Extents::over(int axes) const {
+  if (list.size() == 1) return Dims::filled(axes, list[0]);
+  if (static_cast<int>(list.size()) == axes) return Dims(std::span(list));
+  throw ArgumentError(cat("\"", join(list, "x"), "\" has ", list.size(), " numbers for ", axes,
+                          axes == 1 ? " axis" : " axes", "; give one for all or one for each"));
 }
 
 Activations Reader<Activations>::read(std::string_view text) {
@@ -127,6 +139,12 @@ int64_t read_neuron(std::string_view text) {
 
 // ---- Layer
 
+LayerArgument::LayerArgument(std::initializer_list<int> extents)
+    : Argument(join(std::vector<int>(extents), "x")) {}
+LayerArgument::LayerArgument(std::initializer_list<Layer> layers)
+    : Argument(Reader<Layers>::write({layers})) {}
+LayerArgument::LayerArgument(const Layer& layer) : Argument(Reader<Layers>::write({{layer}})) {}
+
 Layer::Layer(std::string_view kind, std::initializer_list<Argument> arguments, Where where)
     : Layer(at_place(where, [&] { return Named(layer_kinds(), kind, arguments); }), where) {}
 
@@ -163,7 +181,14 @@ Layer Layer::placed(Where where) const {
   return result;
 }
 
-Layer Layer::with(std::string_view parameter, const Argument& argument) const {
+Layer Layer::sharing(std::string layer) const {
+  Layer result = *this;
+  result.shared_with_ = std::move(layer);
+  return result;
+}
+
+Layer Layer::with(std::string_view parameter, const LayerArgument& argument) const {
+  (void)this->argument(parameter);  // throws when there is no such parameter
   std::vector<std::string> items;
   for (size_t i = 0; i < arguments().size(); ++i) {
     const std::string& name = row().parameters[i].name;
@@ -173,6 +198,7 @@ Layer Layer::with(std::string_view parameter, const Argument& argument) const {
   result.name_ = name_;
   result.sources_ = sources_;
   result.frozen_ = frozen_;
+  result.shared_with_ = shared_with_;
   return result;
 }
 
@@ -192,7 +218,8 @@ const std::string& Layer::argument(std::string_view parameter) const {
 // ---- documentation
 
 std::string layer_documentation() {
-  std::string text = "| layer | what it does | parameters |\n|---|---|---|\n";
+  std::string text =
+      "| layer | what it does | parameters | source | note |\n|---|---|---|---|---|\n";
   for (const LayerRow& row : layer_kinds()) {
     std::vector<std::string> parameters;
     for (const Parameter& parameter : row.parameters) {
@@ -200,7 +227,8 @@ std::string layer_documentation() {
                                ? cat("`", parameter.name, "` (required)")
                                : cat("`", parameter.name, "=", parameter.initial, "`"));
     }
-    text += cat("| `", row.name, "` | ", row.formula, " | ", join(parameters, ", "), " |\n");
+    text += cat("| `", row.name, "` | ", row.formula, " | ", join(parameters, ", "), " | ",
+                row.source, " | ", row.note, " |\n");
   }
   return text;
 }

@@ -1,4 +1,6 @@
-// LayerBuild: what the functions of the layer kinds work with.
+// LayerBuild: what the functions of the layer kinds work with; and layers built one after the
+// other.
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -6,6 +8,7 @@
 #include "soma/layers.h"
 #include "src/base/text.h"
 #include "src/ir/message.h"
+#include "src/nn/structure.h"
 
 namespace soma {
 
@@ -13,12 +16,55 @@ namespace {
 
 /// More elements than any machine has memory for, few enough that sizes and costs do not overflow.
 constexpr int64_t max_elements = int64_t{1} << 40;
+/// Streams of random numbers of one layer: its own draws are behind those of its activations.
+constexpr int64_t streams_per_layer = int64_t{1} << 32, own_streams = int64_t{1} << 31;
 
 }  // namespace
 
-LayerBuild::LayerBuild(Graph& graph, const Layer& layer, std::vector<Value> sources,
-                       ActivationContext context, LayerTaps& taps)
-    : graph_(graph), layer_(layer), sources_(std::move(sources)), context_(context), taps_(taps) {}
+std::vector<Value> build_layers(Graph& graph, std::span<const Layer> layers,
+                                std::map<std::string, Value, std::less<>> known, Value in,
+                                LayerBuild::Shared& shared, std::vector<LayerTaps>* taps,
+                                std::vector<Id>* ends) {
+  std::vector<Value> outs;
+  for (const Layer& layer : layers) {
+    std::vector<Value> sources;
+    for (const std::string& name : layer.sources()) sources.push_back(known.at(name));
+    if (sources.empty()) sources.push_back(in);
+    LayerTaps layer_taps;
+    layer_taps.name = layer.name();
+    const std::string& arrays = layer.shared_with().empty() ? layer.name() : layer.shared_with();
+    const Graph::Scope scope(graph, arrays, layer.where());
+    LayerBuild at(graph, layer, std::move(sources), shared, layer_taps);
+    layer_taps.in = at.in();
+    const Value mask = at.mask();
+    in = layer.row().build(at, layer.arguments());
+    layer_taps.out = in;
+    const bool keeps_steps =
+        mask && in.rank() >= 2 && in.extent(0) == mask.extent(0) && in.extent(1) == mask.extent(1);
+    if (keeps_steps) shared.masks.emplace(in.id(), mask);
+    known[layer.name()] = in;
+    outs.push_back(in);
+    if (taps) taps->push_back(std::move(layer_taps));
+    if (ends) ends->push_back(static_cast<Id>(graph.size()));
+  }
+  return outs;
+}
+
+// A frozen layer is used as it is in inference: running statistics stay, too.
+LayerBuild::LayerBuild(Graph& graph, const Layer& layer, std::vector<Value> sources, Shared& shared,
+                       LayerTaps& taps)
+    : graph_(graph),
+      layer_(layer),
+      sources_(std::move(sources)),
+      shared_(shared),
+      mode_(layer.frozen().all && shared.options.mode == BuildMode::training ? BuildMode::inference
+                                                                             : shared.options.mode),
+      context_{.training = mode_ == BuildMode::training,
+               .key = shared.options.key,
+               .stream = shared.next_stream},
+      taps_(taps) {
+  shared.next_stream += streams_per_layer;
+}
 
 void LayerBuild::fail(std::string_view message) const {
   throw ShapeError(cat("layer \"", layer_.name(), "\": ", message, suffix(layer_.where())));
@@ -36,26 +82,85 @@ Value LayerBuild::flat() const {
   return concat(parts, 1);
 }
 
-Value LayerBuild::parameter(std::string name, Shape shape, const std::string& init) const {
+// ---- arrays
+
+void LayerBuild::check_size(std::string_view name, const Shape& shape) const {
   int64_t elements = 1;
   for (const int64_t extent : shape) {
     if (extent < 1 || __builtin_mul_overflow(elements, extent, &elements) ||
         elements > max_elements) {
-      fail(cat("the parameter \"", name, "\" would have the shape ", shape,
+      fail(cat("the array \"", name, "\" would have the shape ", shape,
                ", which no memory holds; use fewer neurons"));
     }
   }
-  return graph_.parameter(std::move(name), shape, init);
+  // The graph would take a second one for the first: layers share weights by name.
+  if (!made_.emplace(name).second) fail(cat("makes the array \"", name, "\" twice"));
 }
+
+Value LayerBuild::parameter(std::string name, Shape shape, const std::string& init) const {
+  check_size(name, shape);
+  return graph_.parameter(name, shape, init);
+}
+
+Value LayerBuild::state(std::string name, Shape shape, const std::string& init, DType type) const {
+  check_size(name, shape);
+  return graph_.state(name, shape, init, type);
+}
+
+void LayerBuild::update(Value state, Value value) const {
+  if (mode_ == BuildMode::inference) return;
+  const auto same = [&](const Graph::Update& update) { return update.state == state.id(); };
+  if (std::ranges::none_of(graph_.updates(), same)) graph_.update(state, value);
+}
+
+Value LayerBuild::random(Shape shape, DType type) {
+  if (!training() || !context_.key) {
+    fail("needs random numbers, which there are in training, with a key {seed, step}");
+  }
+  return rng(context_.key, shape, context_.stream + own_streams + randoms_++, type);
+}
+
+void LayerBuild::penalize(Value scalar) const {
+  if (training() && shared_.options.penalties) shared_.options.penalties->push_back(scalar);
+}
+
+// ---- masks and layers inside
+
+Value LayerBuild::mask() const {
+  for (const Value source : sources_) {
+    const auto found = shared_.masks.find(source.id());
+    if (found != shared_.masks.end()) return found->second;
+  }
+  return {};
+}
+
+void LayerBuild::set_mask(Value of, Value mask) const {
+  shared_.masks.insert_or_assign(of.id(), mask);
+}
+
+Value LayerBuild::build(std::span<const Layer> layers, Value x) const {
+  std::vector<Layer> named(layers.begin(), layers.end());
+  assign_names(named, Naming::by_kind);
+  for (Layer& layer : named) {
+    layer = layer.placed(layer_.where());
+    if (layer_.frozen().all) layer = layer.with_frozen({true, {}});
+  }
+  check_links(named, {"input"});
+  const auto outs = build_layers(graph_, named, {{"input", x}}, x, shared_, nullptr, nullptr);
+  return outs.empty() ? x : outs.back();
+}
+
+// ---- activations
 
 Value LayerBuild::activate(Value x, const Activations& functions) const {
   const auto& list = functions.list;
   if (!functions.per_neuron()) return list[0](x, context_);
-  if (x.rank() != 2 || x.extent(1) != static_cast<int64_t>(list.size())) {
+  if (x.rank() < 2 || x.extent(-1) != static_cast<int64_t>(list.size())) {
     fail(cat("has ", list.size(), " activation functions, one per neuron, for values of shape ",
              x.shape(), "; expected [batch, ", list.size(), "]"));
   }
   // Neighbours with the same function are computed together.
+  const int axis = x.rank() - 1;
   std::vector<Value> parts;
   for (size_t i = 0; i < list.size();) {
     size_t end = i;
@@ -67,11 +172,11 @@ Value LayerBuild::activate(Value x, const Activations& functions) const {
     const Graph::Scope scope(graph_, cat("neurons", i, "-", end - 1), layer_.where());
     ActivationContext context = context_;
     context.stream += static_cast<int64_t>(i);
-    const Value part = slice_axis(x, 1, static_cast<int64_t>(i), static_cast<int64_t>(end));
+    const Value part = slice_axis(x, axis, static_cast<int64_t>(i), static_cast<int64_t>(end));
     parts.push_back(list[i](part, context));
     i = end;
   }
-  return concat(parts, 1);
+  return concat(parts, axis);
 }
 
 }  // namespace soma

@@ -70,6 +70,7 @@ Layer parse_layer(std::string_view text, bool first, Where where) {
   std::string name;
   std::vector<std::string> sources;
   Frozen frozen;
+  std::string shared_with;
   std::vector<std::string_view> words;
   for (const std::string_view word : parts_of(text, ' ')) {
     if (word.starts_with("name=")) {
@@ -78,6 +79,8 @@ Layer parse_layer(std::string_view text, bool first, Where where) {
       for (const std::string_view source : split(word.substr(5), '+')) sources.emplace_back(source);
     } else if (word.starts_with("frozen=")) {
       frozen = parse_frozen(word.substr(7));
+    } else if (word.starts_with("share=")) {
+      shared_with = word.substr(6);
     } else {
       words.push_back(word);
     }
@@ -85,7 +88,10 @@ Layer parse_layer(std::string_view text, bool first, Where where) {
   if (words.empty()) throw ArgumentError("does not say what kind of layer it is");
   Layer layer = Layer::parse(as_call(words, first), {});
   if (!name.empty()) layer = layer.named(std::move(name));
-  return layer.from(std::move(sources)).with_frozen(std::move(frozen)).placed(where);
+  return layer.from(std::move(sources))
+      .with_frozen(std::move(frozen))
+      .sharing(std::move(shared_with))
+      .placed(where);
 }
 
 size_t listed_activations(const Layer& layer) {
@@ -124,6 +130,7 @@ std::string Layer::text() const {
   }
   if (!name_.empty()) words.push_back(cat("name=", name_));
   if (!sources_.empty()) words.push_back(cat("from=", join(sources_, "+")));
+  if (!shared_with_.empty()) words.push_back(cat("share=", shared_with_));
   if (frozen_.any()) {
     words.push_back(cat("frozen=", frozen_.all ? "all" : join(frozen_.neurons, "+")));
   }
@@ -145,7 +152,8 @@ static void refuse_gaps(std::string_view text) {
   }
 }
 
-std::vector<Layer> parse_layers(std::string_view text, Where where) {
+/// `inside` another layer, where none is the input.
+static std::vector<Layer> read_layers(std::string_view text, bool inside, Where where) {
   refuse_gaps(text);
   std::string line(text);
   std::ranges::replace(line, '\n', ',');
@@ -162,7 +170,7 @@ std::vector<Layer> parse_layers(std::string_view text, Where where) {
   size_t listed = 0;
   for (const std::string_view item : items) {
     try {
-      layers.push_back(parse_layer(item, layers.empty(), where));
+      layers.push_back(parse_layer(item, layers.empty() && !inside, where));
       listed += listed_activations(layers.back());
       if (listed > max_listed_activations) {
         throw ArgumentError(cat("the layers list more than ", max_listed_activations,
@@ -174,6 +182,25 @@ std::vector<Layer> parse_layers(std::string_view text, Where where) {
     }
   }
   return layers;
+}
+
+std::vector<Layer> parse_layers(std::string_view text, Where where) {
+  return read_layers(text, false, where);
+}
+
+Layers Reader<Layers>::read(std::string_view text) {
+  const bool list = text.starts_with('[') && text.ends_with(']');
+  try {
+    return {read_layers(list ? text.substr(1, text.size() - 2) : text, true, {})};
+  } catch (const ArgumentError& error) {
+    throw ArgumentError(cat("layers like [conv2d 8, batch_norm] (", error.what(), ")"));
+  }
+}
+
+std::string Reader<Layers>::write(const Layers& layers) {
+  std::vector<std::string> items;
+  for (const Layer& layer : layers.list) items.push_back(layer.text());
+  return cat("[", join(items, ", "), "]");
 }
 
 }  // namespace soma

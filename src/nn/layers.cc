@@ -1,18 +1,10 @@
-// The layers: for each kind a function that builds it, and at the end the table that gives it its
-// name, parameters and documentation. A new layer is a function and a row here.
-#include "soma/layers.h"
-
-#include <utility>
-
+// The plain layers: dense neurons, activations, shapes, joins.
 #include "soma/error.h"
 #include "src/base/text.h"
+#include "src/nn/layer_kinds.h"
 
 namespace soma {
 
-namespace {
-
-/// The initializer for weights in front of an activation: He+ 2015 for the relu family, LeCun+ 1998
-/// for selu (Klambauer+ 2017), else Glorot and Bengio 2010.
 std::string start_of_weights(const Start& wish, const Activation& activation) {
   if (wish.text != "auto") return wish.text;
   if (activation.name() == "selu") return "lecun_normal";
@@ -20,24 +12,39 @@ std::string start_of_weights(const Start& wish, const Activation& activation) {
 }
 
 Value build_dense(LayerBuild& at, int64_t units, Activations activation, bool bias, Start weights,
-                  Start bias_start) {
+                  Start bias_start, bool per_step) {
   if (activation.per_neuron() && static_cast<int64_t>(activation.list.size()) != units) {
     at.fail(cat("has ", units, " neurons but ", activation.list.size(),
                 " activation functions; give one for all or one per neuron"));
   }
   if (units < 1) at.fail(cat("has ", units, " neurons; a layer has at least one"));
-  const Value x = at.flat();
-  const int64_t inputs = x.extent(1);
+  const Value in = at.in();
+  if (per_step && in.rank() < 3) {
+    at.fail(cat("works per step on samples like [time, features], found a batch of shape ",
+                in.shape(), "; leave per_step out for samples of one axis"));
+  }
+  if (!per_step && at.streaming() && in.rank() > 2) {
+    at.fail("looks at all steps of the sequence at once and cannot stream; use per_step=true");
+  }
+  // The places of a sequence are rows of one product.
+  Shape places = in.shape();
+  const int64_t inputs = per_step ? places.back() : in.shape().elements() / at.batch();
+  places[places.rank() - 1] = units;
+  const Value x = per_step ? reshape(in, {-1, inputs}) : at.flat();
+  const auto shaped = [&](Value y) { return per_step ? reshape(y, places) : y; };
   LayerTaps& taps = at.taps();
-  taps.in = x;
+  taps.in = per_step ? in : x;
   taps.weights =
       at.parameter("weights", {inputs, units}, start_of_weights(weights, activation.list[0]));
-  taps.activation_value = taps.sum = dot(x, taps.weights);
+  Value sum = dot(x, taps.weights);
+  taps.activation_value = shaped(sum);
   if (bias) {
     taps.bias = at.parameter("bias", {units}, bias_start.text);
-    taps.sum = taps.activation_value + taps.bias;
+    sum = sum + taps.bias;
   }
+  taps.sum = shaped(sum);
   taps.links = inputs * units;
+  taps.neurons = units;
   return at.activate(taps.sum, activation);
 }
 
@@ -77,65 +84,5 @@ Value build_add(LayerBuild& at) {
 }
 
 Value build_concat(LayerBuild& at) { return at.flat(); }
-
-void define_built_in_layers() {
-  define_layer("input", build_input, "shape",
-               "The data: one sample of that shape. Always first; not counted as a layer.");
-  define_layer("dense", build_dense,
-               "units, activation=identity, bias=true, weights=auto, bias_start=0",
-               "Neurons that are each linked to every input: y = f(w·x + b). `activation` is f, or "
-               "a list with one for each neuron; `weights` and `bias_start` say how they start.",
-               HasNeurons::yes);
-  define_layer("activation", build_activation, "function",
-               "An activation function as a step of its own.");
-  define_layer("flatten", build_flatten, "", "All axes of the sample in a row.");
-  define_layer("reshape", build_reshape, "shape",
-               "The sample under another shape of as many elements.");
-  define_layer("add", build_add, "", "The sum of its sources, element by element.");
-  define_layer("concat", build_concat, "", "Its sources side by side.");
-}
-
-}  // namespace
-
-Registry<LayerRow>& layer_kinds() {
-  static Registry<LayerRow> kinds("kind of layer");
-  // The rows are added through this function, which finds the registry made by then.
-  static bool defined = false;
-  if (!std::exchange(defined, true)) define_built_in_layers();
-  return kinds;
-}
-
-// ---- the functions that describe them
-
-Layer input(Shape sample_shape, Where where) {
-  return Layer("input", {join(sample_shape, "x")}, where);
-}
-Layer flatten(Where where) { return Layer("flatten", {}, where); }
-Layer reshape_to(Shape sample_shape, Where where) {
-  return Layer("reshape", {join(sample_shape, "x")}, where);
-}
-
-static Layer dense_layer(int64_t units, const Activations& functions, const DenseOptions& options,
-                         Where where) {
-  return Layer(
-      "dense",
-      {std::to_string(units), functions.text(), options.bias, options.weights, options.bias_start},
-      where);
-}
-Layer dense(int64_t units, Activation activation, DenseOptions options, Where where) {
-  return dense_layer(units, {{std::move(activation)}}, options, where);
-}
-Layer dense(std::vector<Activation> one_per_neuron, DenseOptions options, Where where) {
-  if (one_per_neuron.empty()) {
-    throw ArgumentError("dense({…}) needs an activation function for each neuron, found none");
-  }
-  const auto units = static_cast<int64_t>(one_per_neuron.size());
-  return dense_layer(units, {std::move(one_per_neuron)}, options, where);
-}
-Layer activation(Activation function, Where where) {
-  return Layer("activation", {function.text()}, where);
-}
-Layer add(Where where) { return Layer("add", {}, where); }
-Layer concat(Where where) { return Layer("concat", {}, where); }
 
 }  // namespace soma

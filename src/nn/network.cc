@@ -14,32 +14,6 @@ namespace soma {
 
 namespace {
 
-/// Gives the layers without a name theirs: hidden1, hidden2, …, output; others kind and number.
-void assign_names(std::vector<Layer>& layers) {
-  std::set<std::string, std::less<>> taken{"input"};
-  const Layer* last = nullptr;  // the last layer with neurons is the output layer
-  for (const Layer& layer : layers) {
-    if (layer.row().has_neurons) last = &layer;
-    if (layer.name().empty()) continue;
-    if (!taken.insert(layer.name()).second) {
-      throw GraphError(cat("two layers are named \"", layer.name(), "\"; give each its own name",
-                           suffix(layer.where())));
-    }
-  }
-  std::map<std::string, int> counts;
-  for (Layer& layer : layers) {
-    if (!layer.name().empty()) continue;
-    std::string name = "output";
-    if (&layer != last || taken.count(name)) {
-      const std::string stem = layer.row().has_neurons ? "hidden" : layer.kind();
-      do name = cat(stem, ++counts[stem]);
-      while (taken.count(name));
-    }
-    taken.insert(name);
-    layer = layer.named(std::move(name));
-  }
-}
-
 Shape batched(int64_t batch, const Shape& sample) {
   Shape shape{batch};
   for (const int64_t extent : sample) shape.push_back(extent);
@@ -68,10 +42,33 @@ Shape sample_of(const Layer& layer) {
   return shape;
 }
 
-/// The layer that a scope such as "hidden1/neurons0-3" belongs to.
-std::string_view layer_of(std::string_view scope) { return scope.substr(0, scope.find('/')); }
-
 }  // namespace
+
+void assign_names(std::vector<Layer>& layers, Naming naming) {
+  const bool by_role = naming == Naming::by_role;
+  std::set<std::string, std::less<>> taken{"input"};
+  const Layer* last = nullptr;  // the last layer with neurons is the output layer
+  for (const Layer& layer : layers) {
+    if (layer.row().has_neurons && by_role) last = &layer;
+    if (layer.name().empty()) continue;
+    if (!taken.insert(layer.name()).second) {
+      throw GraphError(cat("two layers are named \"", layer.name(), "\"; give each its own name",
+                           suffix(layer.where())));
+    }
+  }
+  std::map<std::string, int> counts;
+  for (Layer& layer : layers) {
+    if (!layer.name().empty()) continue;
+    std::string name = "output";
+    if (&layer != last || taken.count(name)) {
+      const std::string stem = layer.row().has_neurons && by_role ? "hidden" : layer.kind();
+      do name = cat(stem, ++counts[stem]);
+      while (taken.count(name));
+    }
+    taken.insert(name);
+    layer = layer.named(std::move(name));
+  }
+}
 
 Network::Network(std::initializer_list<Layer> layers) : Network(std::vector<Layer>(layers)) {}
 
@@ -79,21 +76,47 @@ Network::Network(std::vector<Layer> layers) : Network(std::move(layers), Without
   allocate();
 }
 
-Network::Network(std::vector<Layer> layers, WithoutTensors) {
-  if (layers.empty() || layers[0].kind() != "input") {
+/// The inputs, taken from the front of the layers.
+static std::vector<NetworkInput> take_inputs(std::vector<Layer>& layers) {
+  std::vector<NetworkInput> inputs;
+  const auto is_input = [](const Layer& layer) { return layer.kind() == "input"; };
+  const auto first = std::ranges::find_if_not(layers, is_input);
+  if (first == layers.begin()) {
     throw GraphError(cat("the first layer of a network is its input, for example input({28, 28})",
                          layers.empty() ? "" : suffix(layers[0].where())));
   }
-  sample_ = sample_of(layers[0]);
-  where_ = layers[0].where();
-  layers_.assign(std::make_move_iterator(layers.begin() + 1),
-                 std::make_move_iterator(layers.end()));
-  for (const Layer& layer : layers_) {
-    if (layer.kind() == "input") {
-      throw GraphError(cat("a network has one input, in front", suffix(layer.where())));
+  for (auto layer = layers.begin(); layer != first; ++layer) {
+    const std::string name = layer->name().empty() ? "input" : layer->name();
+    if (std::ranges::find(inputs, name, &NetworkInput::name) != inputs.end()) {
+      throw GraphError(cat("two inputs are named \"", name, "\"; give each its own name",
+                           suffix(layer->where())));
     }
+    inputs.push_back({name, sample_of(*layer)});
   }
+  layers.erase(layers.begin(), first);
+  const auto late = std::ranges::find_if(layers, is_input);
+  if (late != layers.end()) {
+    throw GraphError(cat("inputs stand in front of all layers", suffix(late->where())));
+  }
+  return inputs;
+}
+
+static std::vector<std::string> names_of(std::span<const NetworkInput> inputs) {
+  std::vector<std::string> names;
+  for (const NetworkInput& input : inputs) names.push_back(input.name);
+  return names;
+}
+
+Network::Network(std::vector<Layer> layers, WithoutTensors) {
+  if (!layers.empty()) where_ = layers[0].where();
+  inputs_ = take_inputs(layers);
+  layers_ = std::move(layers);
   assign_names(layers_);
+  for (const Layer& layer : layers_) {
+    if (std::ranges::find(inputs_, layer.name(), &NetworkInput::name) == inputs_.end()) continue;
+    throw GraphError(cat("a layer and an input are named \"", layer.name(),
+                         "\"; give each its own name", suffix(layer.where())));
+  }
   describe();
 }
 
@@ -134,58 +157,98 @@ std::string Network::text() const {
   } catch (const GraphError&) {
     same = false;
   }
-  std::vector<std::string> items{input(sample_).text()};
+  std::vector<std::string> items;
+  for (const NetworkInput& data : inputs_) {
+    const Layer layer = input(data.shape);
+    items.push_back((data.name == "input" ? layer : layer.named(data.name)).text());
+  }
   for (const Layer& layer : same ? plain : layers_) items.push_back(layer.text());
   return join(items, ", ");
 }
 
 // ---- as a graph
 
-Value Network::build(Graph& graph, Value batch_input, bool training, std::vector<LayerTaps>* taps,
-                     Value key) const {
-  if (batch_input.rank() != sample_.rank() + 1 || without_batch(batch_input.shape()) != sample_) {
-    throw ShapeError(cat("the network takes samples of shape ", sample_, ", a batch of them is [n",
-                         sample_.rank() ? ", " : "", join(sample_, ", "), "]; found ",
-                         batch_input.shape(), suffix(where_)));
+/// Throws unless a batch of samples fits; the steps of a sequence may be others when streaming.
+static void check_batch(const NetworkInput& input, Value batch, BuildMode mode, Where where) {
+  Shape found = batch.shape(), wanted = batched(found.empty() ? 0 : found[0], input.shape);
+  if (mode == BuildMode::streaming && found.rank() == wanted.rank() && found.rank() > 1) {
+    wanted[1] = found[1];
   }
-  std::map<std::string, Value, std::less<>> built{{"input", batch_input}};
-  Value out = batch_input;
-  int64_t stream = 1;
-  for (const Layer& layer : layers_) {
-    std::vector<Value> sources;
-    for (const std::string& name : layer.sources()) sources.push_back(built.at(name));
-    if (sources.empty()) sources.push_back(out);
-    LayerTaps layer_taps;
-    layer_taps.name = layer.name();
-    const Graph::Scope scope(graph, layer.name(), layer.where());
-    const ActivationContext context{.training = training, .key = key, .stream = stream};
-    stream += int64_t{1} << 32;
-    LayerBuild at(graph, layer, std::move(sources), context, layer_taps);
-    layer_taps.in = at.in();
-    out = layer.row().build(at, layer.arguments());
-    layer_taps.out = out;
-    built[layer.name()] = out;
-    if (taps) taps->push_back(std::move(layer_taps));
+  if (found == wanted && !found.empty()) return;
+  throw ShapeError(cat("the network takes samples of shape ", input.shape,
+                       ", a batch of them is [n", input.shape.rank() ? ", " : "",
+                       join(input.shape, ", "), "]; found ", found, suffix(where)));
+}
+
+Value Network::build(Graph& graph, Value batch_input, const BuildOptions& options) const {
+  if (inputs_.size() != 1) {
+    throw ArgumentError(cat("the network has the inputs ", join(names_of(inputs_), ", "),
+                            "; give each of them, by name", suffix(where_)));
   }
-  return out;
+  const Values all = build(graph, Values{{inputs_[0].name, batch_input}}, options);
+  return layers_.empty() ? batch_input : all.at(layers_.back().name());
+}
+
+Values Network::build(Graph& graph, const Values& inputs, const BuildOptions& options) const {
+  return build(graph, inputs, options, nullptr);
+}
+
+Values Network::build(Graph& graph, const Values& inputs, const BuildOptions& options,
+                      std::vector<Id>* ends) const {
+  Values known;
+  Value last;
+  for (const NetworkInput& input : inputs_) {
+    const auto given = inputs.find(input.name);
+    if (given == inputs.end()) {
+      throw ArgumentError(
+          cat("the input \"", input.name, "\" of the network is not given", suffix(where_)));
+    }
+    check_batch(input, given->second, options.mode, where_);
+    known[input.name] = last = given->second;
+  }
+  LayerBuild::Shared shared{options, 1, {}};
+  const auto outs = build_layers(graph, layers_, known, last, shared, options.taps, ends);
+  for (size_t i = 0; i < layers_.size(); ++i) known[layers_[i].name()] = outs[i];
+  return known;
+}
+
+Graph Network::graph_of(int64_t batch, BuildMode mode, int64_t steps) const {
+  Graph graph;
+  Values data;
+  for (const NetworkInput& input : inputs_) {
+    Shape shape = input.shape;
+    if (mode == BuildMode::streaming && !shape.empty()) shape[0] = steps;
+    data[input.name] = graph.input(input.name, batched(batch, shape));
+  }
+  const Values all = build(graph, data, {.mode = mode});
+  for (const std::string& name : outputs_) {
+    graph.output(name == outputs_.back() ? "output" : cat("output/", name), all.at(name));
+  }
+  return graph;
 }
 
 Graph Network::inference_graph(int64_t batch) const {
-  Graph graph;
-  graph.output("output", build(graph, graph.input("input", batched(batch, sample_))));
-  return graph;
+  return graph_of(batch, BuildMode::inference, 0);
+}
+
+Graph Network::streaming_graph(int64_t batch, int64_t steps) const {
+  if (inputs_.size() != 1 || inputs_[0].shape.empty()) {
+    throw ArgumentError(cat("only a network of one input, a sequence, can stream; its inputs are ",
+                            join(names_of(inputs_), ", "), suffix(where_)));
+  }
+  return graph_of(batch, BuildMode::streaming, steps);
 }
 
 // ---- what is known
 
-void Network::check_links() const {
-  std::vector<std::string> known{"input"};
-  for (const Layer& layer : layers_) {
-    for (const std::string& source : layer.sources()) {
+void check_links(std::span<const Layer> layers, std::vector<std::string> known) {
+  for (const Layer& layer : layers) {
+    std::vector<std::string> wanted = layer.sources();
+    if (!layer.shared_with().empty()) wanted.push_back(layer.shared_with());
+    for (const std::string& source : wanted) {
       if (std::ranges::find(known, source) != known.end()) continue;
-      const auto is_source = [&](const Layer& other) { return other.name() == source; };
       if (source == layer.name()) refuse_inner_link(layer.name(), layer.where());
-      if (std::ranges::any_of(layers_, is_source)) {
+      if (std::ranges::any_of(layers, [&](const Layer& l) { return l.name() == source; })) {
         throw GraphError(cat("layer \"", layer.name(), "\": is linked to the later layer \"",
                              source,
                              "\"; links of a feed-forward network run from earlier to later layers",
@@ -198,15 +261,37 @@ void Network::check_links() const {
   }
 }
 
+const Shape& Network::shape_of(std::string_view name) const {
+  const auto input = std::ranges::find(inputs_, name, &NetworkInput::name);
+  return input != inputs_.end() ? input->shape : info_.layers[layer_index(name)].output;
+}
+
+/// The layers whose values nobody takes.
+static std::vector<std::string> results_of(std::span<const LayerInfo> layers,
+                                           const std::string& last_input) {
+  std::set<std::string, std::less<>> taken;
+  for (const LayerInfo& layer : layers) taken.insert(layer.sources.begin(), layer.sources.end());
+  std::vector<std::string> results;
+  for (const LayerInfo& layer : layers) {
+    if (!taken.count(layer.name)) results.push_back(layer.name);
+  }
+  if (results.empty()) results.push_back(last_input);
+  return results;
+}
+
 void Network::describe() {
-  check_links();
+  check_links(layers_, names_of(inputs_));
   Graph graph;
   std::vector<LayerTaps> taps;
-  const Value out = build(graph, graph.input("input", batched(1, sample_)), false, &taps);
+  std::vector<Id> ends;
+  Values data;
+  for (const NetworkInput& input : inputs_) {
+    data[input.name] = graph.input(input.name, batched(1, input.shape));
+  }
+  (void)build(graph, data, {.taps = &taps}, &ends);
   info_ = {};
-  info_.input = sample_;
-  info_.output = without_batch(out.shape());
-  std::string before = "input";
+  info_.input = sample_shape();
+  std::string before = inputs_.back().name;
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     LayerInfo row;
@@ -217,8 +302,11 @@ void Network::describe() {
     row.input = without_batch(taps[i].in.shape());
     row.output = without_batch(taps[i].out.shape());
     row.has_neurons = layer.row().has_neurons;
-    row.neurons = row.has_neurons && taps[i].sum ? taps[i].sum.shape().elements() : 0;
+    const int64_t sums = taps[i].sum ? taps[i].sum.shape().elements() : 0;
+    row.neurons = row.has_neurons ? (taps[i].neurons ? taps[i].neurons : sums) : 0;
     row.links = taps[i].links;
+    row.columns = row.has_neurons && taps[i].weights && taps[i].weights.rank() == 2 &&
+                  taps[i].weights.extent(1) == row.neurons;
     for (const std::string_view parameter : {"activation", "function"}) {
       if (!layer.has_argument(parameter)) continue;
       const auto functions = Reader<Activations>::read(layer.argument(parameter));
@@ -228,7 +316,9 @@ void Network::describe() {
     before = row.name;
     info_.layers.push_back(std::move(row));
   }
-  count(graph);
+  outputs_ = results_of(info_.layers, inputs_.back().name);
+  info_.output = shape_of(outputs_.back());
+  count(graph, ends);
 }
 
 void Network::check_frozen(const Layer& layer, LayerInfo& row) const {
@@ -238,22 +328,28 @@ void Network::check_frozen(const Layer& layer, LayerInfo& row) const {
                             " cannot be frozen: the layer has ", row.neurons, " neurons",
                             suffix(layer.where())));
   }
+  if (frozen.any() && !frozen.all && !row.columns) {
+    throw ArgumentError(cat("layer \"", layer.name(), "\": its neurons share weights or have none ",
+                            "of their own, so single ones cannot be frozen; freeze the layer",
+                            suffix(layer.where())));
+  }
   row.frozen = frozen.all ? row.neurons : static_cast<int64_t>(frozen.neurons.size());
 }
 
-void Network::count(const Graph& graph) {
-  std::map<std::string_view, LayerInfo*> rows;
-  for (LayerInfo& row : info_.layers) rows[row.name] = &row;
-  for (const Node& node : graph.nodes()) {
-    const auto row = rows.find(layer_of(graph.scope_of(node).name));
-    if (row == rows.end()) continue;
-    if (node.op == Op::input) {
-      const auto& attr = node.as<InputAttr>();
-      row->second->tensors.push_back(attr.name);
-      info_.parameter_bytes += attr.shape.elements() * static_cast<int64_t>(size_of(attr.type));
-      if (attr.kind == InputKind::parameter) row->second->parameters += attr.shape.elements();
-    }
-    row->second->flops += flops(graph, node);
+void Network::count(const Graph& graph, std::span<const Id> ends) {
+  // Each layer made the nodes up to its end.
+  size_t at = 0;
+  for (Id id = 0; id < graph.size() && at < ends.size(); ++id) {
+    while (at < ends.size() && id >= ends[at]) ++at;
+    if (at == ends.size()) break;
+    const Node& node = graph[id];
+    LayerInfo& row = info_.layers[at];
+    row.flops += flops(graph, node);
+    if (node.op != Op::input || node.as<InputAttr>().kind == InputKind::data) continue;
+    const auto& attr = node.as<InputAttr>();
+    row.tensors.push_back(attr.name);
+    info_.parameter_bytes += attr.shape.elements() * static_cast<int64_t>(size_of(attr.type));
+    if (attr.kind == InputKind::parameter) row.parameters += attr.shape.elements();
   }
   for (const LayerInfo& row : info_.layers) {
     info_.layer_count += row.has_neurons;
@@ -263,6 +359,28 @@ void Network::count(const Graph& graph) {
     info_.flops += row.flops;
     info_.activation_bytes += row.output.elements() * static_cast<int64_t>(sizeof(float));
   }
+}
+
+Network Network::resized(Shape sample_shape) const {
+  std::vector<Layer> layers{input(sample_shape, where_)};
+  if (inputs_.size() != 1) {
+    throw ArgumentError(cat("only a network of one input can be resized", suffix(where_)));
+  }
+  layers[0] = inputs_[0].name == "input" ? layers[0] : layers[0].named(inputs_[0].name);
+  layers.insert(layers.end(), layers_.begin(), layers_.end());
+  Network result(std::move(layers), WithoutTensors{});
+  result.allocate();
+  for (auto& [name, tensor] : result.tensors_) {
+    const auto mine = tensors_.find(name);
+    if (mine == tensors_.end() || mine->second.shape() != tensor.shape()) {
+      throw ShapeError(cat("with samples of shape ", sample_shape, " the array \"", name,
+                           "\" would be ", tensor.shape(), ", which is not what was trained",
+                           suffix(where_)));
+    }
+    tensor = mine->second;
+  }
+  result.fresh_ = fresh_;
+  return result;
 }
 
 size_t Network::layer_index(std::string_view name) const {

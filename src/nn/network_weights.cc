@@ -187,12 +187,13 @@ Tensors Network::masks() const {
     if (!frozen.any()) continue;
     for (const std::string& name : info_.layers[i].tensors) {
       const Tensor& tensor = tensors_.at(name);
+      if (!is_float(tensor.type())) continue;
       Tensor mask(tensor.shape());
       // The last axis of a layer's arrays is its neurons; others are shared, and trained on while
       // a neuron of the layer is.
       const Shape& shape = tensor.shape();
       const int64_t neurons = info_.layers[i].neurons;
-      const bool per_neuron = !shape.empty() && shape.back() == neurons;
+      const bool per_neuron = info_.layers[i].columns && !shape.empty() && shape.back() == neurons;
       const auto values = mask.data<float>();
       for (size_t k = 0; k < values.size(); ++k) {
         const bool stays = per_neuron ? frozen.contains(static_cast<int64_t>(k) % neurons)

@@ -16,6 +16,12 @@ Neuron Network::neuron(std::string_view layer, int64_t index) {
     throw ArgumentError(cat("layer \"", layer, "\": a layer of kind \"", row.kind,
                             "\" has no neurons", suffix(layers_[at].where())));
   }
+  if (!row.columns) {
+    throw ArgumentError(cat("layer \"", layer,
+                            "\": its neurons share weights or have none of their ",
+                            "own; read its arrays from tensors() and its values from probe()",
+                            suffix(layers_[at].where())));
+  }
   if (index < 0 || index >= row.neurons) {
     throw ArgumentError(cat("layer \"", layer, "\": there is no neuron ", index,
                             "; its neurons are 0 to ", row.neurons - 1,
@@ -91,9 +97,7 @@ void Neuron::set_weight(int64_t link, float weight) {
 std::vector<std::string> Neuron::links() const {
   std::vector<std::string> ends;
   for (const std::string& source : row().sources) {
-    const int64_t count =
-        source == "input" ? network_->sample_.elements()
-                          : network_->info_.layers[network_->layer_index(source)].output.elements();
+    const int64_t count = network_->shape_of(source).elements();
     for (int64_t i = 0; i < count; ++i) ends.push_back(cat(source, ":", i));
   }
   return ends;

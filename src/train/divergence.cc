@@ -54,7 +54,7 @@ std::string Trainer::first_bad_tensor() const {
 
 std::string Trainer::diagnose(int64_t step) {
   const auto rows = rows_of(step);
-  LossGraph built(net_, data_, options_.loss, target_, static_cast<int64_t>(rows.size()), true);
+  LossGraph built(net_, data_, objective_, static_cast<int64_t>(rows.size()), BuildMode::training);
   std::vector<std::string> names;  // in words, in the order of computing
   const auto watch = [&](Value value, const std::string& words) {
     if (!value || !is_float(value.type())) return;
@@ -78,9 +78,13 @@ std::string Trainer::diagnose(int64_t step) {
   for (size_t i = slopes.size(); i-- > 0;) {
     watch(slopes[i], cat("the gradient of \"", parameters[i].node().as<InputAttr>().name, "\""));
   }
-  Program program(built.graph, options_.device);
-  program.bind(built.graph, net_.tensors());
+  Program program(built.graph, net_, objective_, data_, options_.device);
+  for (const Id id : built.graph.inputs()) {
+    const auto& input = built.graph[id].as<InputAttr>();
+    if (input.kind != InputKind::data) program.plan().bind(input.name, array_of(input));
+  }
   program.gather(data_, rows);
+  program.set_key(options_.seed, steps_before_ + step);
   program.run();
   for (size_t i = 0; i < names.size(); ++i) {
     const View view = program.plan().output(cat("watch", i));

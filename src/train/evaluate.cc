@@ -17,15 +17,23 @@ std::vector<std::string> metric_names(const std::vector<std::string>& asked, con
 }
 
 Evaluator::Evaluator(const Network& net, const Dataset& dataset, const Loss& loss,
-                     const Device& device, int64_t batch, const std::vector<std::string>& metrics)
+                     const EvaluateOptions& options)
     : dataset_(dataset),
-      target_(check_fit(net, dataset, loss)),
-      batch_(std::min(batch, dataset.size())),
-      metrics_(metric_names(metrics, target_), target_.type == i32, target_.width) {
-  if (batch < 1) throw ArgumentError(cat("a batch needs at least one row; found ", batch));
+      objective_{loss,
+                 1,
+                 check_fit(net, dataset, loss, options.output, options.target),
+                 options.output,
+                 options.target,
+                 {}},
+      batch_(std::min(options.batch, dataset.size())),
+      metrics_(metric_names(options.metrics, objective_.target), objective_.target.type == i32,
+               objective_.target.width) {
+  if (options.batch < 1) {
+    throw ArgumentError(cat("a batch needs at least one row; found ", options.batch));
+  }
   const auto program = [&](int64_t rows) {
-    const LossGraph built(net, dataset, loss, target_, rows, false);
-    Program result(built.graph, device);
+    const LossGraph built(net, dataset, objective_, rows, BuildMode::inference);
+    Program result(built.graph, net, objective_, dataset, options.device);
     result.bind(built.graph, net.tensors());
     return result;
   };
@@ -45,7 +53,7 @@ Evaluation Evaluator::run() {
     program.gather(dataset_, rows);
     program.run();
     loss += program.loss() * static_cast<double>(count);
-    metrics_.add(program.answers(target_.threshold));
+    metrics_.add(program.answers(objective_.target.threshold));
   }
   return {loss / static_cast<double>(dataset_.size()), metrics_.scores(), dataset_.size()};
 }
@@ -54,7 +62,7 @@ Evaluation Evaluator::run() {
 
 Evaluation evaluate(const Network& net, const Dataset& dataset, const Loss& loss,
                     const EvaluateOptions& options) {
-  return train::Evaluator(net, dataset, loss, options.device, options.batch, options.metrics).run();
+  return train::Evaluator(net, dataset, loss, options).run();
 }
 
 }  // namespace soma

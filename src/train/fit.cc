@@ -33,19 +33,22 @@ Trainer::Trainer(Network& net, const Dataset& data, const FitOptions& options)
     : net_(net),
       data_(data),
       options_(options),
-      target_(check_fit(net, data, options.loss)),
+      objective_(objective_of(net, data, options)),
       batch_(std::min(options.batch, data.size())),
       steps_((data.size() + batch_ - 1) / batch_),
       masks_(net.masks()),
       order_(static_cast<size_t>(data.size())),
-      metrics_(metric_names(options.metrics, target_), target_.type == i32, target_.width),
+      metrics_(metric_names(options.metrics, objective_.target), objective_.target.type == i32,
+               objective_.target.width),
       scores_(metrics_.scores()) {
   if (net_.fresh()) net_.initialize(options.seed);
   full_.emplace(make_program(batch_));
   if (const int64_t left = data.size() % batch_; left > 0) rest_.emplace(make_program(left));
   if (options.validation) {
-    validator_.emplace(net, *options.validation, options.loss, options.device,
-                       std::max<int64_t>(batch_, 256), options.metrics);
+    validator_.emplace(net, *options.validation, options.loss,
+                       EvaluateOptions{.device = options.device,
+                                       .batch = std::max<int64_t>(batch_, 256),
+                                       .metrics = options.metrics});
   }
   std::vector<Tensor*> live;
   for (Tensors* tensors : {&net_.tensors(), &carried_}) {
@@ -58,9 +61,9 @@ Trainer::Trainer(Network& net, const Dataset& data, const FitOptions& options)
 }
 
 Program Trainer::make_program(int64_t rows) {
-  LossGraph built(net_, data_, options_.loss, target_, rows, true);
+  LossGraph built(net_, data_, objective_, rows, BuildMode::training);
   add_step(built.graph, built.loss, options_.optimizer, masks_);
-  Program program(built.graph, options_.device);
+  Program program(built.graph, net_, objective_, data_, options_.device);
   for (const Id id : built.graph.inputs()) {
     const auto& input = built.graph[id].as<InputAttr>();
     if (input.kind != InputKind::data) program.plan().bind(input.name, array_of(input));
@@ -92,6 +95,7 @@ void Trainer::run_epoch(int epoch) {
   metrics_.reset();
   loss_sum_ = 0;
   rows_seen_ = 0;
+  steps_before_ = (epoch - 1) * steps_;
   event_.epoch = epoch;
   event_.validation = nullptr;
   epoch_start_ = Clock::now();
@@ -101,7 +105,7 @@ void Trainer::run_epoch(int epoch) {
     if (!std::isfinite(loss)) diverged(epoch, step);
     const auto rows = static_cast<int64_t>(rows_of(step).size());
     Program& program = rows == batch_ ? *full_ : *rest_;
-    metrics_.add(program.answers(target_.threshold));
+    metrics_.add(program.answers(objective_.target.threshold));
     loss_sum_ += loss * static_cast<double>(rows);
     rows_seen_ += rows;
     ++history_.steps;
@@ -133,6 +137,7 @@ double Trainer::do_step(int64_t step) {
   const auto rows = rows_of(step);
   Program& program = static_cast<int64_t>(rows.size()) == batch_ ? *full_ : *rest_;
   program.gather(data_, rows);
+  program.set_key(options_.seed, steps_before_ + step);
   program.run();
   return program.loss();
 }

@@ -32,27 +32,73 @@ PlanCache& cache_of(std::shared_ptr<void>& slot) {
   return *static_cast<PlanCache*>(slot.get());
 }
 
-}  // namespace
-
-Tensor Network::predict(const Tensor& inputs) const {
-  std::optional<Device>& device = cache_of(plans_.cache).own_device;
-  if (!device) device = Device::cpu();
-  return predict(inputs, *device);
-}
-
-Tensor Network::predict(const Tensor& inputs, const Device& device) const {
-  const Shape& shape = inputs.shape();
-  const bool fits = shape.rank() == sample_.rank() + 1 &&
-                    std::equal(sample_.begin(), sample_.end(), shape.begin() + 1);
+/// [n, …sample] of an input; throws unless the samples fit.
+int64_t rows_of(const Tensor& tensor, const NetworkInput& input) {
+  const Shape& shape = tensor.shape();
+  const bool fits = shape.rank() == input.shape.rank() + 1 &&
+                    std::equal(input.shape.begin(), input.shape.end(), shape.begin() + 1);
   if (!fits) {
-    throw ShapeError(cat("the network takes samples of shape ", sample_,
+    throw ShapeError(cat("the network takes samples of shape ", input.shape,
                          ", one per row; found inputs of shape ", shape));
   }
-  const Tensor numbers = inputs.type() == f32 ? inputs : inputs.cast(f32);
-  const int64_t rows = shape[0];
-  Shape result_shape{rows};
-  for (const int64_t extent : info_.output) result_shape.push_back(extent);
-  Tensor result(result_shape);
+  return shape[0];
+}
+
+/// Copies `count` rows of `bytes` bytes, from row `from_row` on to row `to_row` on.
+void copy_rows(const std::byte* from, int64_t from_row, std::byte* to, int64_t to_row,
+               int64_t count, size_t bytes) {
+  std::memcpy(to + static_cast<size_t>(to_row) * bytes,
+              from + static_cast<size_t>(from_row) * bytes, static_cast<size_t>(count) * bytes);
+}
+
+}  // namespace
+
+void Network::bind(Plan& plan, std::string_view prefix) {
+  for (auto& [name, tensor] : tensors()) {
+    plan.bind(prefix.empty() ? name : cat(prefix, "/", name), tensor);
+  }
+}
+
+const Device& Network::own_device() const {
+  std::optional<Device>& device = cache_of(plans_.cache).own_device;
+  if (!device) device = Device::cpu();
+  return *device;
+}
+
+Tensor Network::predict(const Tensor& inputs) const { return predict(inputs, own_device()); }
+Tensors Network::predict(const Tensors& inputs) const { return predict(inputs, own_device()); }
+
+Tensor Network::predict(const Tensor& inputs, const Device& device) const {
+  if (inputs_.size() != 1) {
+    throw ArgumentError(cat("the network has ", inputs_.size(),
+                            " inputs; give predict() a tensor for each, by name"));
+  }
+  return std::move(predict(Tensors{{inputs_[0].name, inputs}}, device).at(outputs_.back()));
+}
+
+Tensors Network::predict(const Tensors& inputs, const Device& device) const {
+  int64_t rows = -1;
+  Tensors numbers;
+  for (const NetworkInput& input : inputs_) {
+    const auto given = inputs.find(input.name);
+    if (given == inputs.end()) {
+      throw ArgumentError(cat("predict() needs a tensor for the input \"", input.name, "\""));
+    }
+    const int64_t found = rows_of(given->second, input);
+    if (rows >= 0 && found != rows) {
+      throw ShapeError(cat("the input \"", input.name, "\" has ", found, " rows, the others ", rows,
+                           "; every sample needs all inputs"));
+    }
+    rows = found;
+    const Tensor& given_tensor = given->second;
+    numbers[input.name] = given_tensor.type() == f32 ? given_tensor : given_tensor.cast(f32);
+  }
+  Tensors results;
+  for (const std::string& name : outputs_) {
+    Shape shape{rows};
+    for (const int64_t extent : shape_of(name)) shape.push_back(extent);
+    results[name] = Tensor(shape);
+  }
 
   PlanCache& cache = cache_of(plans_.cache);
   for (int64_t row = 0; row < rows;) {
@@ -65,17 +111,22 @@ Tensor Network::predict(const Tensor& inputs, const Device& device) const {
       entry = cache.plans.emplace(key, PlanCache::Entry{device, std::move(plan)}).first;
     }
     Plan& plan = entry->second.plan;
-    const size_t in = static_cast<size_t>(sample_.elements()) * sizeof(float);
-    const size_t out = static_cast<size_t>(info_.output.elements()) * sizeof(float);
-    const auto from = static_cast<size_t>(row), count = static_cast<size_t>(batch);
     // Bound anew each time: a tensor may have been replaced. An inference plan only reads them.
     plan.bind(const_cast<Tensors&>(tensors_));
-    std::memcpy(plan.input<float>("input").data(), numbers.raw() + from * in, count * in);
+    for (const NetworkInput& input : inputs_) {
+      const size_t bytes = static_cast<size_t>(input.shape.elements()) * sizeof(float);
+      const auto to = std::as_writable_bytes(plan.input<float>(input.name));
+      copy_rows(numbers[input.name].raw(), row, to.data(), 0, batch, bytes);
+    }
     plan.run();
-    std::memcpy(result.raw() + from * out, plan.output("output").data, count * out);
+    for (const std::string& name : outputs_) {
+      const size_t bytes = static_cast<size_t>(shape_of(name).elements()) * sizeof(float);
+      const View view = plan.output(name == outputs_.back() ? "output" : cat("output/", name));
+      copy_rows(view.data, 0, results[name].raw(), row, batch, bytes);
+    }
     row += batch;
   }
-  return result;
+  return results;
 }
 
 }  // namespace soma

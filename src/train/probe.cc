@@ -103,14 +103,14 @@ Probe Network::probe(const Tensor& sample, const Tensor& target, const Loss& los
 }
 
 Probe Network::probe(const Tensor& sample, const Tensor* target, const Loss* loss) const {
-  const Tensor batch = as_batch(sample, sample_).cast(f32);
+  const Tensor batch = as_batch(sample, sample_shape()).cast(f32);
   Graph graph;
   std::vector<LayerTaps> taps;
-  const Value in = graph.input("input", batch.shape());
-  const Value out = build(graph, in, false, &taps);
+  const Value in = graph.input(inputs_[0].name, batch.shape());
+  const Value out = build(graph, in, {.taps = &taps});
 
   Probe result;
-  result.in = batch.reshaped(sample_);
+  result.in = batch.reshaped(sample_shape());
   result.layers.resize(taps.size());
   Wishes wishes(graph);
   wishes.add(out, result.out);
@@ -130,7 +130,7 @@ Probe Network::probe(const Tensor& sample, const Tensor* target, const Loss* los
   }
   Plan plan = compile(graph, Device::cpu(1));
   plan.bind(const_cast<Tensors&>(tensors_));  // The program only reads them.
-  plan.bind("input", batch.raw());
+  plan.bind(inputs_[0].name, batch.raw());
   if (target) plan.bind("target", target->raw());
   plan.run();
   wishes.collect(plan);

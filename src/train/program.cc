@@ -19,14 +19,55 @@ void gather_bytes(const Dataset& dataset, std::span<const int64_t> rows, std::sp
 
 }  // namespace
 
-Program::Program(const Graph& graph, const Device& device) : plan_(compile(graph, device)) {
+Objective objective_of(const Network& net, const Dataset& dataset, const FitOptions& options) {
+  Objective objective{
+      options.loss, options.loss_weight, check_fit(net, dataset, options.loss), "", "", {}};
+  for (const OutputLoss& more : options.more_losses) {
+    objective.more.push_back({more, check_fit(net, dataset, more.loss, more.output, more.target)});
+  }
+  return objective;
+}
+
+Program::Program(const Graph& graph, const Network& net, const Objective& objective,
+                 const Dataset& dataset, const Device& device)
+    : plan_(compile(graph, device)), fed_target_(!objective.wanted.empty()) {
+  const auto feed = [&](const std::string& name, const Tensor& from) {
+    const auto rows = static_cast<size_t>(from.shape()[0]);
+    const auto to = from.type() == f32 ? std::as_writable_bytes(plan_.input<float>(name))
+                                       : std::as_writable_bytes(plan_.input<int32_t>(name));
+    feeds_.push_back({&from, to.data(), from.bytes() / rows});
+  };
+  const std::string& first = net.inputs()[0].name;
   for (const Id id : graph.inputs()) {
     const std::string& name = graph[id].as<InputAttr>().name;
-    if (name == "input" && graph[id].type == u8) bytes_ = plan_.input<uint8_t>(name);
-    if (name == "input" && graph[id].type == f32) inputs_ = plan_.input<float>(name);
-    if (name == "target" && graph[id].type == i32) labels_ = plan_.input<int32_t>(name);
-    if (name == "target" && graph[id].type == f32) numbers_ = plan_.input<float>(name);
+    if (name == first && graph[id].type == u8) bytes_ = plan_.input<uint8_t>(name);
+    if (name == first && graph[id].type == f32) inputs_ = plan_.input<float>(name);
+    if (name == "key") key_ = plan_.input<int64_t>(name);
+    if (name != "target") continue;
+    if (!objective.wanted.empty()) {
+      feed(name, dataset.more_target(objective.wanted));
+    } else if (graph[id].type == i32) {
+      labels_ = plan_.input<int32_t>(name);
+    } else {
+      numbers_ = plan_.input<float>(name);
+    }
   }
+  for (const NetworkInput& input : net.inputs().subspan(1)) {
+    feed(input.name, dataset.more_input(input.name));
+  }
+  for (const auto& [spec, target] : objective.more) {
+    if (!spec.target.empty()) feed(cat("target/", spec.output), dataset.more_target(spec.target));
+  }
+  if (fed_target_) {  // the metrics read what was fed
+    if (objective.target.type == i32) labels_ = plan_.input<int32_t>("target");
+    if (objective.target.type == f32) numbers_ = plan_.input<float>("target");
+  }
+}
+
+void Program::set_key(uint64_t seed, int64_t step) {
+  if (key_.empty()) return;
+  key_[0] = static_cast<int64_t>(seed);
+  key_[1] = step;
 }
 
 void Program::bind(const Graph& graph, const Tensors& tensors) {
@@ -47,6 +88,13 @@ void Program::gather(const Dataset& dataset, std::span<const int64_t> rows) {
   } else {
     gather_bytes(dataset, rows, bytes_);
   }
+  for (const Feed& feed : feeds_) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      std::memcpy(feed.to + i * feed.row_bytes,
+                  feed.from->raw() + static_cast<size_t>(rows[i]) * feed.row_bytes, feed.row_bytes);
+    }
+  }
+  if (fed_target_) return;
   if (!labels_.empty()) dataset.gather_targets(rows, labels_);
   if (!numbers_.empty()) dataset.gather_targets(rows, numbers_);
 }
@@ -57,22 +105,43 @@ Answers Program::answers(double threshold) const {
   return {outputs.as<float>(), width, labels_, numbers_, threshold};
 }
 
-LossGraph::LossGraph(const Network& net, const Dataset& dataset, const Loss& function,
-                     const Target& target, int64_t rows, bool training) {
+LossGraph::LossGraph(const Network& net, const Dataset& dataset, const Objective& objective,
+                     int64_t rows, BuildMode mode) {
   const auto batch_of = [rows](const Shape& row) {
     Shape shape{rows};
     for (const int64_t extent : row) shape.push_back(extent);
     return shape;
   };
   const bool bytes = dataset.inputs.type() == u8;
-  Value in = graph.input("input", batch_of(net.sample_shape()), bytes ? u8 : f32);
+  Values data;
+  Value in = graph.input(net.inputs()[0].name, batch_of(net.sample_shape()), bytes ? u8 : f32);
   if (bytes) {
     in = cast(in, f32) * dataset.input_scale;
     if (dataset.input_shift != 0) in = in + dataset.input_shift;
   }
-  const Value wanted = graph.input("target", batch_of(target.shape), target.type);
-  const Value out = net.build(graph, in, training, &taps);
-  loss = loss_of(function, target, out, wanted);
+  data[net.inputs()[0].name] = in;
+  for (const NetworkInput& input : net.inputs().subspan(1)) {
+    data[input.name] = graph.input(input.name, batch_of(input.shape));
+  }
+  const Value wanted =
+      graph.input("target", batch_of(objective.target.shape), objective.target.type);
+  std::vector<Value> penalties;
+  BuildOptions options{.mode = mode, .taps = &taps, .penalties = &penalties};
+  if (mode == BuildMode::training) options.key = graph.input("key", {2}, i64);
+  const Values all = net.build(graph, data, options);
+  const auto output = [&](const std::string& name) {
+    return all.at(name.empty() ? net.outputs().back() : name);
+  };
+  const Value out = output(objective.output);
+  loss = loss_of(objective.loss, objective.target, out, wanted);
+  if (objective.weight != 1) loss = objective.weight * loss;
+  for (const auto& [spec, target] : objective.more) {
+    const Value goal = spec.target.empty() ? wanted
+                                           : graph.input(cat("target/", spec.output),
+                                                         batch_of(target.shape), target.type);
+    loss = loss + spec.weight * loss_of(spec.loss, target, output(spec.output), goal);
+  }
+  for (const Value penalty : penalties) loss = loss + penalty;
   graph.output("output", out);
   graph.output("loss", loss);
 }

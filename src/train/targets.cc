@@ -22,11 +22,21 @@ void check_inputs(const Network& net, const Dataset& dataset) {
                          ", but the network takes ", net.sample_shape(),
                          "; give the network an input layer of the shape of the data"));
   }
+  for (const NetworkInput& input : net.inputs().subspan(1)) {
+    const Tensor& more = dataset.more_input(input.name);
+    Shape wanted{dataset.size()};
+    for (const int64_t extent : input.shape) wanted.push_back(extent);
+    if (more.shape() == wanted && more.type() == f32) continue;
+    throw ShapeError(cat("the input \"", input.name, "\" of ", name_of(dataset), " is ",
+                         more.type(), more.shape(), ", but the network takes f32", wanted));
+  }
 }
 
 /// Throws when the loss brings its own last activation and the network has one too.
-void check_last_activation(const Network& net, const Loss& loss) {
-  const Layer& last = net.layers().back();
+void check_last_activation(const Network& net, const Loss& loss, std::string_view output) {
+  const auto found = std::ranges::find(net.layers(), output, &Layer::name);
+  if (found == net.layers().end()) return;  // the input itself
+  const Layer& last = *found;
   for (const std::string_view parameter : {"activation", "function"}) {
     if (!last.has_argument(parameter)) continue;
     for (const Activation& f : Reader<Activations>::read(last.argument(parameter)).list) {
@@ -37,7 +47,7 @@ void check_last_activation(const Network& net, const Loss& loss) {
 }
 
 /// Throws what the loss throws about such outputs and targets.
-void try_loss(const Network& net, const Loss& loss, const Target& target) {
+void try_loss(const Shape& output, const Loss& loss, const Target& target) {
   constexpr int64_t rows = 2;
   Graph graph;
   const auto batch_of = [](const Shape& row) {
@@ -45,12 +55,12 @@ void try_loss(const Network& net, const Loss& loss, const Target& target) {
     for (const int64_t extent : row) shape.push_back(extent);
     return shape;
   };
-  const Value out = graph.input("output", batch_of(net.output_shape()));
+  const Value out = graph.input("output", batch_of(output));
   const Value wanted = graph.input("target", batch_of(target.shape), target.type);
   loss_of(loss, target, out, wanted);
 }
 
-Target labels_target(const Network& net, const Dataset& dataset, const Loss& loss, Target target) {
+Target labels_target(const Shape& output, const Dataset& dataset, const Loss& loss, Target target) {
   target.type = i32;
   const int64_t classes = dataset.classes();
   const int64_t most = target.width == 1 ? 2 : target.width;  // one output says yes or no
@@ -61,14 +71,14 @@ Target labels_target(const Network& net, const Dataset& dataset, const Loss& los
   }
   if (target.width == 1) {
     target.shape.push_back(1);
-    try_loss(net, loss, target);
+    try_loss(output, loss, target);
     return target;
   }
   try {
-    try_loss(net, loss, target);
+    try_loss(output, loss, target);
   } catch (const Error&) {
     target.one_hot = true;  // a loss of numbers: 1 for the class and 0 for the others
-    try_loss(net, loss, target);
+    try_loss(output, loss, target);
   }
   return target;
 }
@@ -80,12 +90,12 @@ Value loss_of(const Loss& loss, const Target& target, Value output, Value wanted
   return loss(output, one_hot(wanted, target.width, output.type()));
 }
 
-Target check_fit(const Network& net, const Dataset& dataset, const Loss& loss) {
-  check_inputs(net, dataset);
-  check_last_activation(net, loss);
+static Target check_output(const Network& net, const std::string& layer, const Dataset& dataset,
+                           const Loss& loss) {
+  check_last_activation(net, loss, layer);
   Target target;
   target.shape = dataset.target_shape();
-  const Shape output = net.output_shape();
+  const Shape output = net.shape_of(layer);
   target.width = output.empty() ? 1 : output.back();
   const bool several_classes = loss.name() == "cross_entropy";
   if (several_classes && target.width == 1) {
@@ -97,9 +107,24 @@ Target check_fit(const Network& net, const Dataset& dataset, const Loss& loss) {
   const bool logits = !loss_objection(loss, activation_named("sigmoid")).empty();
   target.threshold = logits ? 0 : 0.5;
   target.decides = dataset.is_classification() || (logits && !several_classes);
-  if (dataset.is_classification()) return labels_target(net, dataset, loss, target);
-  try_loss(net, loss, target);
+  if (dataset.is_classification()) return labels_target(output, dataset, loss, target);
+  try_loss(output, loss, target);
   return target;
+}
+
+Target check_fit(const Network& net, const Dataset& dataset, const Loss& loss,
+                 std::string_view output, std::string_view target) {
+  check_inputs(net, dataset);
+  const std::string layer(output.empty() ? net.outputs().back() : output);
+  if (target.empty()) return check_output(net, layer, dataset, loss);
+  Dataset other;
+  other.name = cat(dataset.name, dataset.name.empty() ? "" : " ", target);
+  other.targets = dataset.more_target(target);
+  if (other.targets.shape().empty() || other.targets.shape()[0] != dataset.size()) {
+    throw ShapeError(cat("the target \"", target, "\" of ", name_of(dataset), " is ",
+                         other.targets.shape(), ", but there are ", dataset.size(), " rows"));
+  }
+  return check_output(net, layer, other, loss);
 }
 
 }  // namespace soma::train

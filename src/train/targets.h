@@ -21,7 +21,9 @@ struct Target {
 };
 
 /// Throws ShapeError, TypeError or ArgumentError when data, network and loss do not go together.
-Target check_fit(const Network& net, const Dataset& dataset, const Loss& loss);
+/// `output` is a layer, "" the last one; `target` one of the further targets, "" the targets.
+Target check_fit(const Network& net, const Dataset& dataset, const Loss& loss,
+                 std::string_view output = "", std::string_view target = "");
 
 /// The loss of outputs [rows, …] against targets of that kind.
 Value loss_of(const Loss& loss, const Target& target, Value output, Value wanted);

@@ -58,7 +58,7 @@ class Trainer {
   Network& net_;
   const Dataset& data_;
   const FitOptions& options_;
-  Target target_;
+  Objective objective_;
   int64_t batch_, steps_;
   Tensors masks_;
   Tensors carried_;  // what the optimizer remembers from step to step
@@ -66,6 +66,7 @@ class Trainer {
   std::optional<Evaluator> validator_;
   std::optional<Snapshot> snapshot_;
   int64_t snapshot_step_ = 0;
+  int64_t steps_before_ = 0;  // in the epochs before this one
   std::vector<int64_t> order_;
   Metrics metrics_;
   std::vector<Score> scores_;

@@ -78,9 +78,13 @@ std::string training_page() {
 TEST(Reference, Activations) { expect_page("activations.md", activations_page()); }
 TEST(Reference, Training) { expect_page("training.md", training_page()); }
 TEST(Reference, Layers) {
-  expect_page("layers.md", cat("# Layers\n\nMade from the registry in `src/nn/layers.cc`. As text: "
-                               "`dense(units=128 activation=relu)`, or short, `128 relu`.\n\n",
-                               layer_documentation()));
+  expect_page(
+      "layers.md",
+      cat("# Layers\n\nMade from the registry `include/soma/layers.def`. As text: "
+          "`dense(units=128 activation=relu)`, or short, `128 relu`;\nin C++ "
+          "`conv2d(32, 3, relu).with(\"padding\", \"same\")`. Samples are [features], images "
+          "[channels, height, width],\nsequences [time, features].\n\n",
+          layer_documentation()));
 }
 
 }  // namespace

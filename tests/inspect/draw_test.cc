@@ -120,7 +120,7 @@ TEST(DrawGraph, GoldenDot) {
 TEST(DrawGraph, WholeTrainingGraphsAreWellFormed) {
   const Network net{input({4}), dense(5, gelu), dense(3)};
   Graph graph;
-  const Value out = net.build(graph, graph.input("x", {2, 4}), true);
+  const Value out = net.build(graph, graph.input("x", {2, 4}), {.mode = BuildMode::training});
   const Value loss = cross_entropy()(out, graph.input("label", {2}, i32));
   std::vector<Value> parameters;
   for (const Id id : graph.inputs()) {

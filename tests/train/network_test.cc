@@ -138,7 +138,7 @@ TEST(Frozen, KeepTheirBitsWhileTheOthersLearn) {
   Tensors masks = net.masks();
 
   Graph graph;
-  const Value out = net.build(graph, graph.input("input", {8, 3}), true);
+  const Value out = net.build(graph, graph.input("input", {8, 3}), {.mode = BuildMode::training});
   const Value loss = mean_squared_error()(out, graph.input("target", {8, 2}));
   const std::vector<Value> parameters = parameters_of(graph);
   ApplyOptions options;
