@@ -3,6 +3,7 @@
 
 #include "soma/chart.h"
 #include "soma/data.h"
+#include "soma/dropout.h"
 #include "soma/error.h"
 #include "soma/gradcheck.h"
 #include "soma/gradient.h"
@@ -13,8 +14,10 @@
 #include "soma/model.h"
 #include "soma/network.h"
 #include "soma/nn.h"
+#include "soma/normalization.h"
 #include "soma/optim.h"
 #include "soma/plan.h"
+#include "soma/regularizers.h"
 #include "soma/tensor.h"
 #include "soma/train.h"
 #include "soma/version.h"

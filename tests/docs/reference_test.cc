@@ -6,6 +6,7 @@
 #include "soma/layers.h"
 #include "soma/nn.h"
 #include "soma/optim.h"
+#include "soma/regularizers.h"
 #include "soma/train.h"
 #include "src/base/text.h"
 #include "tests/page.h"
@@ -63,7 +64,7 @@ std::string metrics_table() {
 
 std::string training_page() {
   return cat(
-      "# Losses, optimizers, schedules, initializers, metrics\n\n"
+      "# Losses, optimizers, schedules, initializers, regularizers, metrics\n\n"
       "Made from the registries in `include/soma/*.def`. Each name is a C++ function and reads "
       "from "
       "text:\n`huber(delta=2)`, `clip_global_norm(1) + adam(lr=0.001)`.\n",
@@ -71,7 +72,8 @@ std::string training_page() {
       "\n## Optimizers and their parts\n\ng is the gradient, p the parameter, t the step from "
       "1.\n\n",
       table_of(optimizers()), "\n## Schedules\n\nt is the step, 0 for the first.\n\n",
-      table_of(schedules()), "\n## Initializers\n\n", table_of(initializers()), "\n## Metrics\n\n",
+      table_of(schedules()), "\n## Initializers\n\n", table_of(initializers()),
+      "\n## Regularizers\n\nw are the weights.\n\n", table_of(regularizers()), "\n## Metrics\n\n",
       metrics_table());
 }
 
