@@ -17,6 +17,7 @@
 #include "soma/normalization.h"
 #include "soma/optim.h"
 #include "soma/plan.h"
+#include "soma/recurrent.h"
 #include "soma/regularizers.h"
 #include "soma/tensor.h"
 #include "soma/train.h"

@@ -45,6 +45,18 @@ std::vector<std::vector<double>> orthonormal_rows(int64_t rows, int64_t columns,
   return basis;
 }
 
+void fill_block(Tensor& out, double value, double index, double blocks) {
+  if (index >= blocks || out.shape().rank() == 0 ||
+      out.shape().back() % static_cast<int64_t>(blocks) != 0) {
+    throw ArgumentError(cat("an array ", out.shape(), " has no block ", index, " of ", blocks,
+                            " along its last axis"));
+  }
+  const int64_t row = out.shape().back(), size = row / static_cast<int64_t>(blocks);
+  for (int64_t i = 0; i < out.elements(); ++i) {
+    out.set(i, i % row / size == static_cast<int64_t>(index) ? value : 0);
+  }
+}
+
 void fill_orthogonal(Tensor& out, const InitSource& source, double gain) {
   const int64_t rows = out.shape().rank() == 0 ? 1 : out.shape()[0];
   const int64_t columns = rows == 0 ? 0 : out.elements() / rows;
