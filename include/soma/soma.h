@@ -1,10 +1,12 @@
 // All of Soma.
 #pragma once
 
+#include "soma/attention.h"
 #include "soma/chart.h"
 #include "soma/data.h"
 #include "soma/dropout.h"
 #include "soma/error.h"
+#include "soma/generate.h"
 #include "soma/gradcheck.h"
 #include "soma/gradient.h"
 #include "soma/graph.h"
