@@ -82,22 +82,16 @@ Value transposed(const Site& at) {
   return transpose(x, dims_of(perm));
 }
 
-// What is known of the shape when the graph is built becomes an input: Soma has no arrays of
-// constants.
-Value known_list(const Site& at, const std::string& name, const Tensor& tensor) {
-  at.feed(name, tensor);
-  return at.graph().input(name, tensor.shape(), tensor.type());
-}
 Value shape_of(const Site& at) {
   const Shape shape = at.in(0).shape();
   int64_t first = at.integer("start", 0), last = at.integer("end", shape.rank());
   first = std::clamp<int64_t>(first < 0 ? first + shape.rank() : first, 0, shape.rank());
   last = std::clamp<int64_t>(last < 0 ? last + shape.rank() : last, first, shape.rank());
   const std::vector<int64_t> extents(shape.begin() + first, shape.begin() + last);
-  return known_list(at, "shape", Tensor::of({static_cast<int64_t>(extents.size())}, extents));
+  return at.array("shape", Tensor::of({static_cast<int64_t>(extents.size())}, extents));
 }
 Value constant_array(const Site& at) {
-  if (at.set("value")) return known_list(at, "constant", at.attribute("value").tensor);
+  if (at.set("value")) return at.array("constant", at.attribute("value").tensor);
   if (at.set("value_int"))
     return at.graph().constant(static_cast<double>(at.integer("value_int", 0)), i64);
   return at.graph().constant(at.number("value_float", 0), f32);

@@ -25,6 +25,8 @@ const Table& table() {
     add_products(result);
     add_losses(result);
     add_optimizers(result);
+    add_normalizations(result);
+    add_recurrences(result);
     return result;
   }();
   return all;

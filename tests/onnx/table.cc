@@ -44,6 +44,12 @@ Value Site::parameter(size_t i) const {
   return graph().parameter(name, start.shape(), "0", start.type());
 }
 
+Value Site::array(const std::string& name, const Tensor& tensor) const {
+  const std::string full = cat(node_.op, "/", program_.feed.size(), "/", name);
+  program_.feed[full] = tensor;
+  return graph().input(full, tensor.shape(), tensor.type());
+}
+
 int64_t Site::integer(std::string_view name, int64_t absent) const {
   return set(name) ? attribute(name).integer : absent;
 }
@@ -55,6 +61,12 @@ std::string Site::text(std::string_view name, std::string_view absent) const {
 }
 std::vector<int64_t> Site::list(std::string_view name) const {
   return set(name) ? attribute(name).integers : std::vector<int64_t>{};
+}
+std::vector<double> Site::numbers(std::string_view name) const {
+  return set(name) ? attribute(name).numbers : std::vector<double>{};
+}
+std::vector<std::string> Site::texts(std::string_view name) const {
+  return set(name) ? attribute(name).texts : std::vector<std::string>{};
 }
 const Attribute& Site::attribute(std::string_view name) const {
   const auto found = node_.attributes.find(name);

@@ -64,8 +64,12 @@ class Site {
   Value named(const std::string& name) const { return scope_.at(name).value; }
   /// Input i as a parameter that an optimizer trains.
   Value parameter(size_t i) const;
+  /// An array that is known, as an input of the graph: Soma's constants are single numbers.
+  Value array(const std::string& name, const Tensor& tensor) const;
   /// What a state made by the row starts from.
-  void feed(const std::string& name, Tensor tensor) const { program_.feed[name] = tensor; }
+  void feed(const std::string& name, Tensor tensor) const {
+    program_.feed[name] = std::move(tensor);
+  }
 
   bool set(std::string_view attribute) const { return node_.attributes.count(attribute) != 0; }
   int64_t integer(std::string_view attribute, int64_t absent) const;
@@ -73,6 +77,8 @@ class Site {
   double number(std::string_view attribute, double absent) const;
   std::string text(std::string_view attribute, std::string_view absent) const;
   std::vector<int64_t> list(std::string_view attribute) const;  ///< Empty when not set.
+  std::vector<double> numbers(std::string_view attribute) const;
+  std::vector<std::string> texts(std::string_view attribute) const;
   const Attribute& attribute(std::string_view name) const;
   /// The attribute "axis" as an index into `rank` axes.
   int axis(int64_t absent, int rank) const;
@@ -124,6 +130,9 @@ void add_moves(Table& table);
 void add_products(Table& table);
 void add_losses(Table& table);
 void add_optimizers(Table& table);
+void add_normalizations(Table& table);
+void add_recurrences(Table& table);
+void add_windows(Table& table);
 void add_absent(Table& table);
 
 struct Outcome {
