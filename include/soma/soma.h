@@ -3,6 +3,7 @@
 
 #include "soma/attention.h"
 #include "soma/chart.h"
+#include "soma/convolution.h"
 #include "soma/data.h"
 #include "soma/dropout.h"
 #include "soma/error.h"
