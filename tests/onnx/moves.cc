@@ -144,53 +144,6 @@ Value sliced(const Site& at) {
   return x;
 }
 
-// Which element stands at place i (from -lo) of an axis of n elements.
-int64_t source(int64_t i, int64_t n, bool mirrored) {
-  if (!mirrored) return std::clamp<int64_t>(i, 0, n - 1);
-  return i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
-}
-
-Value padded(const Site& at) {
-  Value x = at.in(0);
-  const std::vector<int64_t> pads = list_at(at, at.set("paddings") ? "paddings" : "pads", 1);
-  const std::string mode = at.text("mode", "constant");
-  const auto rank = static_cast<size_t>(x.rank());
-  if (mode == "constant") {
-    const double value = at.has(2) ? at.known(2).at(0) : at.number("value", 0);
-    return pad(x, dims_of({pads.begin(), pads.begin() + static_cast<int>(rank)}),
-               dims_of({pads.begin() + static_cast<int>(rank), pads.end()}), {}, value);
-  }
-  for (int axis = 0; axis < static_cast<int>(rank); ++axis) {
-    const int64_t n = x.extent(axis), lo = pads[static_cast<size_t>(axis)];
-    const int64_t hi = pads[static_cast<size_t>(axis) + rank];
-    std::vector<Value> parts;
-    for (int64_t i = -lo; i < n + hi; ++i) {
-      const int64_t from = source(i, n, mode == "reflect");
-      parts.push_back(slice_axis(x, axis, from, from + 1));
-    }
-    x = concat(parts, axis);
-  }
-  return x;
-}
-
-// Blocks of size × size of the channels become squares of the image, or the other way.
-Value depth_to_space(const Site& at) {
-  const Shape s = at.in(0).shape();
-  const int64_t b = at.integer("blocksize", 0), depth = s[1] / (b * b);
-  const bool columns_first = at.text("mode", "DCR") == "CRD";
-  const Value apart = columns_first ? reshape(at.in(0), {s[0], depth, b, b, s[2], s[3]})
-                                    : reshape(at.in(0), {s[0], b, b, depth, s[2], s[3]});
-  const Value ordered =
-      transpose(apart, columns_first ? Dims{0, 1, 4, 2, 5, 3} : Dims{0, 3, 4, 1, 5, 2});
-  return reshape(ordered, {s[0], depth, s[2] * b, s[3] * b});
-}
-Value space_to_depth(const Site& at) {
-  const Shape s = at.in(0).shape();
-  const int64_t b = at.integer("blocksize", 0);
-  const Value apart = reshape(at.in(0), {s[0], s[1], s[2] / b, b, s[3] / b, b});
-  return reshape(transpose(apart, {0, 3, 5, 1, 2, 4}), {s[0], s[1] * b * b, s[2] / b, s[3] / b});
-}
-
 // ---- places
 
 Value one_hot_of(const Site& at) {
@@ -237,6 +190,17 @@ Value gather_elements(const Site& at) {
   const Shape shape = x.shape();
   const Value index = places(at, at.in(1), shape, at.axis(0, x.rank()));
   return gather(reshape(x, {-1}), index);
+}
+
+// The first elements of each sequence backwards, the others where they are.
+Value reversed_sequences(const Site& at) {
+  const Value x = at.in(0);
+  const Shape shape = x.shape();
+  const int time = static_cast<int>(at.integer("time_axis", 0));
+  const Value step = iota(at.graph(), shape, time, i64);
+  const Value length = broadcast(cast(at.in(1), i64), shape, {at.integer("batch_axis", 1)});
+  const Value from = select(step < length, length - 1.0 - step, step);
+  return gather(reshape(x, {-1}), places(at, from, shape, time));
 }
 
 // Elements of x [n, …] are replaced by those of `updates`, or these are added.
@@ -334,15 +298,13 @@ void add_pieces(Table& table) {
   });
   table.add("Split", "slice_axis", divided);
   table.add("Slice", "slice", sliced);
-  table.add("Pad", "pad", padded);
-  table.add("DepthToSpace", "reshape, transpose", depth_to_space);
-  table.add("SpaceToDepth", "reshape, transpose", space_to_depth);
 }
 
 void add_places(Table& table) {
   table.add("Gather", "gather",
             [](const Site& at) { return take(at.in(0), at.in(1), at.axis(0, at.in(0).rank())); });
   table.add("GatherElements", "gather", gather_elements);
+  table.add("ReverseSequence", "gather", reversed_sequences);
   table.add("GatherND", "gather", gather_nd);
   table.add("Scatter", "scatter_add, select", scatter_elements);
   table.add("ScatterElements", "scatter_add, select", scatter_elements);
