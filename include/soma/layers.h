@@ -18,6 +18,7 @@
 #include <functional>
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -59,6 +60,30 @@ struct Extents {
 template <>
 struct Reader<Extents> {
   static Extents read(std::string_view text);
+};
+/// One link of a layer whose links are given: from an input of the layer, or from one of its
+/// neurons (a delayed link carries the value of the step before), to one of its neurons. As text
+/// "i0>3", "2>3", "3~>2", with a weight to start from "i0>3:0.5".
+struct Link {
+  int64_t from = 0, to = 0;
+  bool from_neuron = false, delayed = false;
+  std::optional<double> weight = {};
+  friend bool operator==(const Link&, const Link&) = default;
+};
+/// "[i0>0 i1>0 0>1 1~>0]", or "random(0.1)": a tenth of all links from inputs, each at random;
+/// "random(0.1 7)" with the seed 7. Sorted by target, then source, none twice.
+struct Links {
+  std::vector<Link> list;
+  double density = 0;  ///< Above 0: random ones.
+  int64_t seed = 0;
+  /// The links, given how many inputs and neurons there are. Throws ArgumentError for ends that do
+  /// not exist.
+  std::vector<Link> between(int64_t inputs, int64_t neurons) const;
+};
+template <>
+struct Reader<Links> {
+  static Links read(std::string_view text);
+  static std::string write(const Links& links);
 };
 /// How an array starts: an initializer of soma/nn.h, a number, or "auto".
 struct Start {
@@ -133,6 +158,8 @@ class LayerArgument : public Argument {
       : Argument(std::to_string(value)) {}
   LayerArgument(Value (*function)(Value)) : Argument(Activation(function).text()) {}
   LayerArgument(const Activation& function) : Argument(function.text()) {}
+  LayerArgument(const Links& links) : Argument(Reader<Links>::write(links)) {}
+  LayerArgument(const Activations& functions) : Argument(functions.text()) {}
   LayerArgument(std::initializer_list<int> extents);
   LayerArgument(std::initializer_list<Layer> layers);
   LayerArgument(const Layer& layer);
@@ -156,6 +183,8 @@ class Layer {
   Layer from(std::vector<std::string> layers) const;
   /// The same layer with some of its neurons, or all, frozen.
   Layer with_frozen(Frozen frozen) const;
+  /// The same layer, whose weights that are 0 are no links: they neither count nor learn.
+  Layer with_pruned(bool pruned) const;
   /// The same layer, said to be described there.
   Layer placed(Where where) const;
   /// The same layer with one argument changed.
@@ -173,6 +202,7 @@ class Layer {
   const std::string& name() const { return name_; }  ///< "" until a network names it.
   const std::vector<std::string>& sources() const { return sources_; }  ///< Empty: the one before.
   const Frozen& frozen() const { return frozen_; }
+  bool pruned() const { return pruned_; }
   const std::string& shared_with() const { return shared_with_; }  ///< "": arrays of its own.
   Where where() const { return where_; }
 
@@ -189,6 +219,7 @@ class Layer {
   std::vector<std::string> sources_;
   Frozen frozen_;
   std::string shared_with_;
+  bool pruned_ = false;
   Where where_;
 };
 
@@ -237,6 +268,36 @@ Layer activation(Activation function, Where where = Where::here());
 #define SOMA_LAYER_ROW(...)
 #include "soma/layers.def"
 
+/// A net built neuron by neuron: any links without cycles, and delayed ones that may close cycles.
+///
+///   Wiring net(2);                                        // two inputs
+///   const int a = net.neuron(tanh), b = net.neuron(sigmoid);
+///   net.link_input(0, a);
+///   net.link(a, b, 0.5);                                  // a weight to start from
+///   net.link_delayed(b, a);                               // the value of the step before
+///   Network network{input({10, 2}), net.layer()};
+///
+/// Throws ArgumentError for neurons and inputs that do not exist; the network refuses cycles.
+class Wiring {
+ public:
+  explicit Wiring(int64_t inputs) : inputs_(inputs) {}
+  int neuron(const Activation& function = identity);
+  void link_input(int input, int neuron, std::optional<double> weight = {});
+  void link(int from, int to, std::optional<double> weight = {});
+  void link_delayed(int from, int to, std::optional<double> weight = {});
+  /// What the layer gives: by default the neurons that no link without delay leaves.
+  void outputs(std::vector<int64_t> neurons) { outputs_ = std::move(neurons); }
+  Layer layer(Where where = Where::here()) const;
+
+ private:
+  void add(Link link);
+
+  int64_t inputs_;
+  Activations functions_;
+  std::vector<Link> links_;
+  std::vector<int64_t> outputs_;
+};
+
 /// Layers from text, one per comma: "28x28, 128 relu, 10", "64 tanh name=h, 10 from=input+h",
 /// "[relu tanh sigmoid]", "dense(units=5 activation=elu(alpha=0.5) bias=false)", "softmax", "input
 /// 4 name=left, input 4 name=right, 8 name=a from=left, 8 from=right share=a". Throws ArgumentError
@@ -256,6 +317,8 @@ struct LayerTaps {
   Value out;               ///< [batch, …].
   int64_t links = 0;       ///< Trained connections from the layer's inputs to its neurons.
   int64_t neurons = 0;     ///< How many; 0: one for each number of `sum`.
+  /// With links of its own choice: one for each element of `weights`, [links].
+  std::vector<Link> link_list = {};
 };
 
 /// What a network is built for. Some layers differ: drop-out is random in training, a recurrent

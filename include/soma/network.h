@@ -37,10 +37,14 @@ struct LayerInfo {
   Shape input, output;
   bool has_neurons = false;
   int64_t neurons = 0;
-  int64_t links = 0;                     ///< Trained connections that end in this layer.
-  int64_t parameters = 0;                ///< Trained numbers: weights, biases, learned activations.
-  int64_t frozen = 0;                    ///< Neurons that training leaves as they are.
-  bool columns = false;                  ///< Each neuron has a column of `weights` of its own.
+  int64_t links = 0;       ///< Trained connections that end in this layer.
+  int64_t all_links = 0;   ///< The same before pruning.
+  int64_t parameters = 0;  ///< Trained numbers: weights, biases, learned activations.
+  int64_t frozen = 0;      ///< Neurons that training leaves as they are.
+  /// Whether each neuron has weights of its own, a column of the layer's array "weights" or, with
+  /// links of its own choice, those of its links. Else (convolutions, blocks) weights are shared.
+  bool separate = false;
+  std::vector<Link> link_list;           ///< Links of its own choice, one for each weight.
   int64_t flops = 0;                     ///< Per sample, forward; a multiply-add counts as two.
   std::vector<std::string> activations;  ///< One for the layer, or one per neuron.
   std::vector<std::string> tensors;      ///< Names in Network::tensors().
@@ -125,9 +129,11 @@ class Neuron {
       : network_(&network), layer_(layer), index_(index) {}
   const LayerInfo& row() const;
   const Tensor& array(std::string_view name) const;
-  float& entry(std::string_view name, int64_t row);
+  float& entry(std::string_view name, int64_t place);
+  /// Where its weights are in the array "weights", in the order of links().
+  std::vector<int64_t> places() const;
+  int64_t place_of(int64_t link) const;
   void check(float value) const;
-  void check_link(int64_t link) const;
 
   Network* network_;
   size_t layer_;
@@ -206,6 +212,7 @@ class Network {
   uint64_t structure_version() const { return version_; }
 
   // ---- freezing
+  /// Whole layers, whatever their kind; single neurons where each has weights of its own.
   void freeze(std::string_view layer);
   void freeze(std::string_view layer, int64_t neuron);
   void unfreeze(std::string_view layer);
@@ -213,6 +220,15 @@ class Network {
   /// For the optimizer: by the name of each parameter with frozen neurons, an f32 array of the
   /// parameter's shape with 1 where training may change it and 0 elsewhere.
   Tensors masks() const;
+
+  // ---- pruning
+  /// Cuts links: sets that fraction of the weights that are left to 0, the smallest in magnitude
+  /// over all given layers together (all layers when none is given), and leaves them out of
+  /// training and counts from now on; go on with fit() to fine-tune the rest (LeCun+ 1990; Han+
+  /// 2015). Weights are the trained arrays of two and more axes, and those of links of one's own
+  /// choice; biases stay. Returns how many links were cut. Throws ArgumentError for a fraction
+  /// outside [0, 1] and unknown layers.
+  int64_t prune(double fraction, std::span<const std::string> layers = {});
 
   // ---- use
   /// The results for any number of samples [n, …sample]: [n, …output]. Plans are kept for the next
@@ -263,6 +279,7 @@ class Network {
   Graph graph_of(int64_t batch, BuildMode mode, int64_t steps) const;
   const Device& own_device() const;
   void check_frozen(const Layer& layer, LayerInfo& row) const;
+  void count_pruned();
   void allocate();
   void restructure(std::vector<Layer> layers);
   size_t layer_index(std::string_view name) const;

@@ -173,6 +173,7 @@ class NetworkFile {
     check_tensors(network.inference_graph(1), tensors);
     network.tensors_ = std::move(tensors);
     network.fresh_ = false;
+    network.count_pruned();
     return network;
   }
 };

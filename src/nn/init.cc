@@ -13,6 +13,13 @@ namespace {
 void fill_with(Tensor& out, const std::function<double()>& draw) {
   for (int64_t i = 0; i < out.elements(); ++i) out.set(i, draw());
 }
+void fill_from(Tensor& out, const std::vector<double>& list) {
+  if (out.elements() != static_cast<int64_t>(list.size())) {
+    throw ArgumentError(cat("the list has ", list.size(), " numbers for an array of shape ",
+                            out.shape(), ", which has ", out.elements()));
+  }
+  for (int64_t i = 0; i < out.elements(); ++i) out.set(i, list[static_cast<size_t>(i)]);
+}
 // Uniform over [-limit, limit), and normal with mean 0.
 void fill_uniform(Tensor& out, const InitSource& source, double limit) {
   fill_with(out, [&] { return limit * (2 * source.uniform() - 1); });

@@ -175,6 +175,12 @@ Layer Layer::with_frozen(Frozen frozen) const {
   return result;
 }
 
+Layer Layer::with_pruned(bool pruned) const {
+  Layer result = *this;
+  result.pruned_ = pruned;
+  return result;
+}
+
 Layer Layer::placed(Where where) const {
   Layer result = *this;
   result.where_ = where;
@@ -199,6 +205,7 @@ Layer Layer::with(std::string_view parameter, const LayerArgument& argument) con
   result.sources_ = sources_;
   result.frozen_ = frozen_;
   result.shared_with_ = shared_with_;
+  result.pruned_ = pruned_;
   return result;
 }
 

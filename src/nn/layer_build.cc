@@ -19,6 +19,22 @@ constexpr int64_t max_elements = int64_t{1} << 40;
 /// Streams of random numbers of one layer: its own draws are behind those of its activations.
 constexpr int64_t streams_per_layer = int64_t{1} << 32, own_streams = int64_t{1} << 31;
 
+/// Runs `build`; what the builder throws gets the name of the layer in front, unless it has one.
+template <class E, class... Others, class F>
+auto about_layer(const Layer& layer, F&& build) {
+  try {
+    if constexpr (sizeof...(Others) > 0) {
+      return about_layer<Others...>(layer, build);
+    } else {
+      return build();
+    }
+  } catch (const E& error) {
+    const std::string_view said = error.what();
+    if (said.starts_with("layer \"")) throw;
+    throw E(cat("layer \"", layer.name(), "\": ", said, suffix(layer.where())));
+  }
+}
+
 }  // namespace
 
 std::vector<Value> build_layers(Graph& graph, std::span<const Layer> layers,
@@ -37,7 +53,8 @@ std::vector<Value> build_layers(Graph& graph, std::span<const Layer> layers,
     LayerBuild at(graph, layer, std::move(sources), shared, layer_taps);
     layer_taps.in = at.in();
     const Value mask = at.mask();
-    in = layer.row().build(at, layer.arguments());
+    in = about_layer<ShapeError, TypeError, ArgumentError, GraphError>(
+        layer, [&] { return layer.row().build(at, layer.arguments()); });
     layer_taps.out = in;
     const bool keeps_steps =
         mask && in.rank() >= 2 && in.extent(0) == mask.extent(0) && in.extent(1) == mask.extent(1);

@@ -71,6 +71,7 @@ Layer parse_layer(std::string_view text, bool first, Where where) {
   std::vector<std::string> sources;
   Frozen frozen;
   std::string shared_with;
+  bool pruned = false;
   std::vector<std::string_view> words;
   for (const std::string_view word : parts_of(text, ' ')) {
     if (word.starts_with("name=")) {
@@ -81,6 +82,8 @@ Layer parse_layer(std::string_view text, bool first, Where where) {
       frozen = parse_frozen(word.substr(7));
     } else if (word.starts_with("share=")) {
       shared_with = word.substr(6);
+    } else if (word == "pruned=true" || word == "pruned=false") {
+      pruned = word == "pruned=true";
     } else {
       words.push_back(word);
     }
@@ -91,13 +94,15 @@ Layer parse_layer(std::string_view text, bool first, Where where) {
   return layer.from(std::move(sources))
       .with_frozen(std::move(frozen))
       .sharing(std::move(shared_with))
+      .with_pruned(pruned)
       .placed(where);
 }
 
 size_t listed_activations(const Layer& layer) {
   size_t count = 0;
-  for (const std::string& argument : layer.arguments()) {
-    if (argument.starts_with('[')) count += Reader<Activations>::read(argument).list.size();
+  for (size_t i = 0; i < layer.arguments().size(); ++i) {
+    if (layer.row().parameters[i].canonical != detail::canonical<Activations>) continue;
+    count += Reader<Activations>::read(layer.arguments()[i]).list.size();
   }
   return count;
 }
@@ -131,6 +136,7 @@ std::string Layer::text() const {
   if (!name_.empty()) words.push_back(cat("name=", name_));
   if (!sources_.empty()) words.push_back(cat("from=", join(sources_, "+")));
   if (!shared_with_.empty()) words.push_back(cat("share=", shared_with_));
+  if (pruned_) words.push_back("pruned=true");
   if (frozen_.any()) {
     words.push_back(cat("frozen=", frozen_.all ? "all" : join(frozen_.neurons, "+")));
   }

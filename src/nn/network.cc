@@ -304,9 +304,11 @@ void Network::describe() {
     row.has_neurons = layer.row().has_neurons;
     const int64_t sums = taps[i].sum ? taps[i].sum.shape().elements() : 0;
     row.neurons = row.has_neurons ? (taps[i].neurons ? taps[i].neurons : sums) : 0;
-    row.links = taps[i].links;
-    row.columns = row.has_neurons && taps[i].weights && taps[i].weights.rank() == 2 &&
-                  taps[i].weights.extent(1) == row.neurons;
+    row.links = row.all_links = taps[i].links;
+    row.link_list = taps[i].link_list;
+    row.separate = row.has_neurons && taps[i].weights &&
+                   (!row.link_list.empty() || (taps[i].weights.rank() == 2 &&
+                                               taps[i].weights.extent(1) == row.neurons));
     for (const std::string_view parameter : {"activation", "function"}) {
       if (!layer.has_argument(parameter)) continue;
       const auto functions = Reader<Activations>::read(layer.argument(parameter));
@@ -328,7 +330,7 @@ void Network::check_frozen(const Layer& layer, LayerInfo& row) const {
                             " cannot be frozen: the layer has ", row.neurons, " neurons",
                             suffix(layer.where())));
   }
-  if (frozen.any() && !frozen.all && !row.columns) {
+  if (frozen.any() && !frozen.all && !row.separate) {
     throw ArgumentError(cat("layer \"", layer.name(), "\": its neurons share weights or have none ",
                             "of their own, so single ones cannot be frozen; freeze the layer",
                             suffix(layer.where())));
@@ -380,6 +382,7 @@ Network Network::resized(Shape sample_shape) const {
     tensor = mine->second;
   }
   result.fresh_ = fresh_;
+  result.count_pruned();
   return result;
 }
 

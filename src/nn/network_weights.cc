@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -113,6 +114,7 @@ void Network::restructure(std::vector<Layer> layers) {
   layers_ = std::move(changed.layers_);
   info_ = std::move(changed.info_);
   tensors_ = std::move(arrays);
+  count_pruned();
   plans_ = {};
   ++version_;
 }
@@ -180,30 +182,115 @@ void Network::freeze(std::string_view layer, int64_t neuron) { set_frozen(layer,
 void Network::unfreeze(std::string_view layer) { set_frozen(layer, {}, false); }
 void Network::unfreeze(std::string_view layer, int64_t neuron) { set_frozen(layer, neuron, false); }
 
+namespace {
+
+/// Which neuron each element of an array of a layer belongs to; none when they share it.
+std::vector<int64_t> owners(const LayerInfo& row, const std::string& name, const Shape& shape) {
+  std::vector<int64_t> result;
+  if (!row.separate || shape.empty()) return result;
+  const bool links = !row.link_list.empty() && name == cat(row.name, "/weights");
+  if (!links && shape.back() != row.neurons) return result;
+  for (int64_t k = 0; k < shape.elements(); ++k) {
+    result.push_back(links ? row.link_list[static_cast<size_t>(k)].to : k % row.neurons);
+  }
+  return result;
+}
+
+/// Whether an array holds the weights of links.
+bool are_weights(const LayerInfo& row, const std::string& name, const Tensor& tensor) {
+  if (!is_float(tensor.type())) return false;
+  return tensor.shape().rank() > 1 || (!row.link_list.empty() && name == cat(row.name, "/weights"));
+}
+
+}  // namespace
+
 Tensors Network::masks() const {
   Tensors masks;
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Frozen& frozen = layers_[i].frozen();
-    if (!frozen.any()) continue;
-    for (const std::string& name : info_.layers[i].tensors) {
+    const LayerInfo& row = info_.layers[i];
+    if (!frozen.any() && !layers_[i].pruned()) continue;
+    for (const std::string& name : row.tensors) {
       const Tensor& tensor = tensors_.at(name);
       if (!is_float(tensor.type())) continue;
+      // Arrays that neurons share are trained on while a neuron of the layer is.
+      const std::vector<int64_t> owner = owners(row, name, tensor.shape());
+      const bool cut = layers_[i].pruned() && are_weights(row, name, tensor);
       Tensor mask(tensor.shape());
-      // The last axis of a layer's arrays is its neurons; others are shared, and trained on while
-      // a neuron of the layer is.
-      const Shape& shape = tensor.shape();
-      const int64_t neurons = info_.layers[i].neurons;
-      const bool per_neuron = info_.layers[i].columns && !shape.empty() && shape.back() == neurons;
       const auto values = mask.data<float>();
       for (size_t k = 0; k < values.size(); ++k) {
-        const bool stays = per_neuron ? frozen.contains(static_cast<int64_t>(k) % neurons)
-                                      : info_.layers[i].frozen == neurons;
-        values[k] = stays ? 0.0f : 1.0f;
+        const bool stays = owner.empty()
+                               ? frozen.all || (row.neurons > 0 && row.frozen == row.neurons)
+                               : frozen.contains(owner[k]);
+        values[k] = stays || (cut && tensor.at(static_cast<int64_t>(k)) == 0) ? 0.0f : 1.0f;
       }
       masks.emplace(name, std::move(mask));
     }
   }
   return masks;
+}
+
+// ---- pruning
+
+int64_t Network::prune(double fraction, std::span<const std::string> layers) {
+  if (!(fraction >= 0 && fraction <= 1)) {
+    throw ArgumentError(cat("prune() cuts a fraction of the links from 0 to 1; found ", fraction));
+  }
+  std::vector<size_t> chosen;
+  for (const std::string& name : layers) chosen.push_back(layer_index(name));
+  for (size_t i = 0; layers.empty() && i < layers_.size(); ++i) chosen.push_back(i);
+
+  struct Weight {
+    double size;
+    Tensor* array;
+    int64_t place;
+  };
+  std::vector<Weight> weights;
+  for (const size_t i : chosen) {
+    for (const std::string& name : info_.layers[i].tensors) {
+      Tensor& tensor = tensors_.at(name);
+      if (!are_weights(info_.layers[i], name, tensor)) continue;
+      for (int64_t k = 0; k < tensor.elements(); ++k) {
+        const double size = std::abs(tensor.at(k));
+        if (size != 0) weights.push_back({size, &tensor, k});
+      }
+    }
+  }
+  const auto count =
+      static_cast<size_t>(std::llround(fraction * static_cast<double>(weights.size())));
+  std::ranges::stable_sort(weights, {}, &Weight::size);
+  for (size_t k = 0; k < count; ++k) weights[k].array->set(weights[k].place, 0);
+  for (const size_t i : chosen) {
+    layers_[i] = layers_[i].with_pruned(true);
+    info_.layers[i].text = layers_[i].text();
+  }
+  fresh_ = false;
+  count_pruned();
+  return static_cast<int64_t>(count);
+}
+
+/// Links of pruned layers are those whose weight is not 0. A weight that stands for many links (a
+/// convolution's) takes all of them along.
+void Network::count_pruned() {
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    LayerInfo& row = info_.layers[i];
+    if (!layers_[i].pruned()) continue;
+    int64_t all = 0, left = 0, others = 0;
+    for (const std::string& name : row.tensors) {
+      const Tensor& tensor = tensors_.at(name);
+      if (!are_weights(row, name, tensor)) {
+        others += is_float(tensor.type()) ? tensor.elements() : 0;
+        continue;
+      }
+      all += tensor.elements();
+      for (int64_t k = 0; k < tensor.elements(); ++k) left += tensor.at(k) != 0;
+    }
+    const int64_t each = all > 0 ? std::max<int64_t>(1, row.all_links / all) : 0;
+    info_.links += left * each - row.links;
+    info_.parameters += left + others - row.parameters;
+    row.links = left * each;
+    row.parameters = left + others;
+  }
 }
 
 }  // namespace soma

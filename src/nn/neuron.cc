@@ -16,7 +16,7 @@ Neuron Network::neuron(std::string_view layer, int64_t index) {
     throw ArgumentError(cat("layer \"", layer, "\": a layer of kind \"", row.kind,
                             "\" has no neurons", suffix(layers_[at].where())));
   }
-  if (!row.columns) {
+  if (!row.separate) {
     throw ArgumentError(cat("layer \"", layer,
                             "\": its neurons share weights or have none of their ",
                             "own; read its arrays from tensors() and its values from probe()",
@@ -41,10 +41,22 @@ const Tensor& Neuron::array(std::string_view name) const {
   return found->second;
 }
 
-float& Neuron::entry(std::string_view name, int64_t row) {
+float& Neuron::entry(std::string_view name, int64_t place) {
   network_->fresh_ = false;
   auto& tensor = const_cast<Tensor&>(array(name));
-  return tensor.data<float>()[static_cast<size_t>(row * this->row().neurons + index_)];
+  return tensor.data<float>()[static_cast<size_t>(place)];
+}
+
+std::vector<int64_t> Neuron::places() const {
+  std::vector<int64_t> places;
+  const auto& links = row().link_list;
+  for (size_t i = 0; i < links.size(); ++i) {
+    if (links[i].to == index_) places.push_back(static_cast<int64_t>(i));
+  }
+  if (!links.empty()) return places;
+  const int64_t all = array("weights").elements();
+  for (int64_t i = index_; i < all; i += row().neurons) places.push_back(i);
+  return places;
 }
 
 void Neuron::check(float value) const {
@@ -54,11 +66,12 @@ void Neuron::check(float value) const {
                           "; weights and biases are finite"));
 }
 
-void Neuron::check_link(int64_t link) const {
-  const int64_t links = array("weights").shape()[0];
-  if (link >= 0 && link < links) return;
-  throw ArgumentError(cat("layer \"", layer(), "\": neuron ", index_, " has no link ", link,
-                          "; its links are 0 to ", links - 1));
+int64_t Neuron::place_of(int64_t link) const {
+  const std::vector<int64_t> all = places();
+  if (link >= 0 && link < std::ssize(all)) return all[static_cast<size_t>(link)];
+  throw ArgumentError(
+      cat("layer \"", layer(), "\": neuron ", index_, " has no link ", link,
+          all.empty() ? "; it has none" : cat("; its links are 0 to ", all.size() - 1)));
 }
 
 // ---- weights and bias
@@ -66,39 +79,42 @@ void Neuron::check_link(int64_t link) const {
 std::vector<float> Neuron::weights() const {
   const auto all = array("weights").data<float>();
   std::vector<float> mine;
-  for (size_t i = static_cast<size_t>(index_); i < all.size();
-       i += static_cast<size_t>(row().neurons)) {
-    mine.push_back(all[i]);
-  }
+  for (const int64_t place : places()) mine.push_back(all[static_cast<size_t>(place)]);
   return mine;
 }
 
 void Neuron::set_weights(std::span<const float> weights) {
-  const int64_t links = array("weights").shape()[0];
-  if (static_cast<int64_t>(weights.size()) != links) {
-    throw ShapeError(cat("layer \"", layer(), "\": neuron ", index_, " has ", links,
+  const std::vector<int64_t> all = places();
+  if (weights.size() != all.size()) {
+    throw ShapeError(cat("layer \"", layer(), "\": neuron ", index_, " has ", all.size(),
                          " links, found ", weights.size(), " weights"));
   }
   for (const float weight : weights) check(weight);
-  for (int64_t i = 0; i < links; ++i) entry("weights", i) = weights[static_cast<size_t>(i)];
+  for (size_t i = 0; i < all.size(); ++i) entry("weights", all[i]) = weights[i];
 }
 
 float Neuron::weight(int64_t link) const {
-  check_link(link);
-  return static_cast<float>(array("weights").at(link * row().neurons + index_));
+  return static_cast<float>(array("weights").at(place_of(link)));
 }
 
 void Neuron::set_weight(int64_t link, float weight) {
-  check_link(link);
+  const int64_t place = place_of(link);
   check(weight);
-  entry("weights", link) = weight;
+  entry("weights", place) = weight;
 }
 
 std::vector<std::string> Neuron::links() const {
-  std::vector<std::string> ends;
+  std::vector<std::string> inputs, ends;
   for (const std::string& source : row().sources) {
     const int64_t count = network_->shape_of(source).elements();
-    for (int64_t i = 0; i < count; ++i) ends.push_back(cat(source, ":", i));
+    for (int64_t i = 0; i < count; ++i) inputs.push_back(cat(source, ":", i));
+  }
+  if (row().link_list.empty()) return inputs;
+  for (const Link& link : row().link_list) {
+    if (link.to != index_) continue;
+    ends.push_back(link.from_neuron
+                       ? cat(layer(), ":", link.from, link.delayed ? " (one step before)" : "")
+                       : inputs[static_cast<size_t>(link.from)]);
   }
   return ends;
 }
@@ -107,7 +123,7 @@ bool Neuron::has_bias() const { return network_->tensors_.count(cat(layer(), "/b
 float Neuron::bias() const { return static_cast<float>(array("bias").at(index_)); }
 void Neuron::set_bias(float bias) {
   check(bias);
-  entry("bias", 0) = bias;
+  entry("bias", index_) = bias;
 }
 
 // ---- activation
