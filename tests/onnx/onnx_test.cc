@@ -76,6 +76,7 @@ struct Results {
 void count(Tally& tally, const Case& test) {
   const Outcome outcome = try_case(test, table());
   ++tally.cases;
+  if (outcome.cpu_only) std::cout << test.name << " is too large for the interpreter: CPU only\n";
   if (outcome.kind == Kind::agrees) ++tally.agree;
   if (outcome.kind == Kind::not_expressible) {
     tally.not_expressible[outcome.why].push_back(test.name);

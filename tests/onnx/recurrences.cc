@@ -66,10 +66,18 @@ Tensor of_direction(const Tensor& all, size_t direction) {
 
 // One of the cells of this node: its kind, and where the inputs of states and peepholes are.
 struct Kind {
-  std::function<Cell(const Site&, int64_t features, int64_t units, size_t direction)> cell;
+  Cell (*cell)(const Site&, int64_t features, int64_t units, size_t direction, bool whole);
   std::vector<size_t> states;  ///< The inputs that hold the states' starts.
 };
 
+// Without the second of `gates` equal parts of the last axis.
+Value without_second(Value x, int gates) {
+  std::vector<Value> parts = split(x, gates, -1);
+  parts.erase(parts.begin() + 1);
+  return concat(parts, -1);
+}
+
+// Coupled gates have no forget gate of their own, but ONNX's arrays do: theirs is left out.
 std::vector<Value> weights_of(const Site& at, const Cell& cell, size_t direction) {
   Tensors arrays{{"W", of_direction(at.known(1), direction)},
                  {"R", of_direction(at.known(2), direction)}};
@@ -78,8 +86,9 @@ std::vector<Value> weights_of(const Site& at, const Cell& cell, size_t direction
   const Tensors ours = arrays_from(Framework::onnx, cell, arrays);
   std::vector<Value> weights;
   for (const CellArray& array : cell.weights) {
-    const Tensor& tensor = ours.at(array.name);
-    weights.push_back(at.array(array.name + std::to_string(direction), tensor));
+    const Value value = at.array(array.name + std::to_string(direction), ours.at(array.name));
+    const int gates = array.name == "peephole" ? 3 : 4;
+    weights.push_back(at.flag("input_forget") ? without_second(value, gates) : value);
   }
   return weights;
 }
@@ -100,7 +109,7 @@ std::vector<Value> run_recurrent(const Site& at, const Kind& kind) {
   std::vector<Value> outputs;
   std::vector<std::vector<Value>> states(kind.states.size());
   for (size_t d = 0; d < directions; ++d) {
-    const Cell cell = kind.cell(at, x.extent(2), units, d);
+    const Cell cell = kind.cell(at, x.extent(2), units, d, false);
     RecurrentOptions options;
     options.reverse = d == 1 || at.text("direction", "forward") == "reverse";
     options.padded = Padded::zero;
@@ -113,7 +122,9 @@ std::vector<Value> run_recurrent(const Site& at, const Kind& kind) {
         options.initial.push_back(reshape(start, {x.extent(0), units}));
       }
     }
-    const Recurrence run = recurrent(cell, x, weights_of(at, cell, d), options);
+    const Cell whole = kind.cell(at, x.extent(2), units, d, true);
+    const std::vector<Value> weights = weights_of(at, whole, d);
+    const Recurrence run = recurrent(cell, x, weights, options);
     outputs.push_back(run.outputs);
     for (size_t k = 0; k < states.size(); ++k) states[k].push_back(run.states[k]);
   }
@@ -123,26 +134,26 @@ std::vector<Value> run_recurrent(const Site& at, const Kind& kind) {
   return results;
 }
 
-Cell cell_of_rnn(const Site& at, int64_t features, int64_t units, size_t direction) {
+Cell cell_of_rnn(const Site& at, int64_t features, int64_t units, size_t direction, bool) {
   const Activations f(at, direction, {"Tanh"});
   RnnOptions options;
   options.bias = at.has(3);
   return rnn_cell(features, units, {f[0]}, options);
 }
 
-Cell cell_of_lstm(const Site& at, int64_t features, int64_t units, size_t direction) {
+Cell cell_of_lstm(const Site& at, int64_t features, int64_t units, size_t direction, bool whole) {
   const Activations f(at, direction, {"Sigmoid", "Tanh", "Tanh"});
   LstmOptions options;
   options.bias = at.has(3);
   options.peephole = at.has(7);
-  options.coupled = at.flag("input_forget");
+  options.coupled = !whole && at.flag("input_forget");
   options.gate = f[0];
   options.activation = f[1];
   options.hidden = f[2];
   return lstm_cell(features, units, options);
 }
 
-Cell cell_of_gru(const Site& at, int64_t features, int64_t units, size_t direction) {
+Cell cell_of_gru(const Site& at, int64_t features, int64_t units, size_t direction, bool) {
   const Activations f(at, direction, {"Sigmoid", "Tanh"});
   GruOptions options;
   options.bias = at.has(3);

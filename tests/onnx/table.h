@@ -138,6 +138,7 @@ void add_absent(Table& table);
 struct Outcome {
   enum class Kind { agrees, differs, not_expressible } kind = Kind::agrees;
   std::string why;
+  bool cpu_only = false;  ///< Too much work for the interpreter.
 };
 /// Builds the case from the table's rows, runs it on the interpreter and on the CPU, and compares.
 Outcome try_case(const Case& test, const Table& table);
