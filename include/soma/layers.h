@@ -146,8 +146,8 @@ void define_layer(std::string name, Value (*build)(LayerBuild&, Args...),
 // ---------------------------------------------------------------- layers
 
 class Layer;
-/// An argument of a layer: whatever Argument takes, an activation function, a shape ({3, 3}), or
-/// layers inside the layer.
+/// An argument of a layer: whatever Argument takes, an activation function, a regularizer, a
+/// shape ({3, 3}), or layers inside the layer.
 class LayerArgument : public Argument {
  public:
   using Argument::Argument;
@@ -158,6 +158,8 @@ class LayerArgument : public Argument {
       : Argument(std::to_string(value)) {}
   LayerArgument(Value (*function)(Value)) : Argument(Activation(function).text()) {}
   LayerArgument(const Activation& function) : Argument(function.text()) {}
+  template <class R>
+  LayerArgument(const Named<R>& named) : Argument(named.text()) {}
   LayerArgument(const Links& links) : Argument(Reader<Links>::write(links)) {}
   LayerArgument(const Activations& functions) : Argument(functions.text()) {}
   LayerArgument(std::initializer_list<int> extents);
@@ -338,10 +340,13 @@ struct BuildOptions {
 class LayerBuild {
  public:
   /// What all layers of one network share while it is built.
+  /// Takes the place of an array of a layer: (the layer, the array's name, the array).
+  using ArrayChange = std::function<Value(const LayerBuild&, const std::string&, Value)>;
   struct Shared {
     BuildOptions options;
     int64_t next_stream = 1;    ///< Of random numbers: each layer takes some of its own.
     std::map<Id, Value> masks;  ///< By the value that a mask belongs to.
+    ArrayChange change = {};    ///< What parameter() does with each array; empty: nothing.
   };
   LayerBuild(Graph& graph, const Layer& layer, std::vector<Value> sources, Shared& shared,
              LayerTaps& taps);
@@ -383,6 +388,10 @@ class LayerBuild {
   /// "input". Their arrays are named "outer1/conv2d1/weights".
   Value build(std::span<const Layer> layers, Value x) const;
   Value build(const Layers& layers, Value x) const { return build(layers.list, x); }
+
+  /// The same, and each trained array of the layers inside goes through `change` before it is used:
+  /// normalized, regularized or masked weights.
+  Value build(const Layers& layers, Value x, const ArrayChange& change) const;
 
   /// x through one activation function, or x [batch, …, neurons] through one per neuron.
   Value activate(Value x, const Activations& functions) const;

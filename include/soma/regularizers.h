@@ -33,6 +33,12 @@ class Regularizer : public Named<RegularizerRow> {
 /// The regularizer that "l2(rate=1e-4)" names. Throws ArgumentError with the nearest name.
 Regularizer regularizer_named(std::string_view text);
 
+template <>
+struct Reader<Regularizer> {
+  static Regularizer read(std::string_view text);
+  static std::string write(const Regularizer& regularizer) { return regularizer.text(); }
+};
+
 /// The sum of the penalties of the graph's parameters whose names match the pattern, in which *
 /// stands for any text: "*/weights", "hidden1/*". Throws ArgumentError when none does.
 Value penalty_of(Graph& graph, const Regularizer& regularizer, std::string_view pattern);

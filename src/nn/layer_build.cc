@@ -116,7 +116,8 @@ void LayerBuild::check_size(std::string_view name, const Shape& shape) const {
 
 Value LayerBuild::parameter(std::string name, Shape shape, const std::string& init) const {
   check_size(name, shape);
-  return graph_.parameter(name, shape, init);
+  const Value array = graph_.parameter(name, shape, init);
+  return shared_.change ? shared_.change(*this, name, array) : array;
 }
 
 Value LayerBuild::state(std::string name, Shape shape, const std::string& init, DType type) const {
@@ -165,6 +166,21 @@ Value LayerBuild::build(std::span<const Layer> layers, Value x) const {
   check_links(named, {"input"});
   const auto outs = build_layers(graph_, named, {{"input", x}}, x, shared_, nullptr, nullptr);
   return outs.empty() ? x : outs.back();
+}
+
+Value LayerBuild::build(const Layers& layers, Value x, const ArrayChange& change) const {
+  // What is outside acts on what is inside: the inner change comes first.
+  struct Restore {
+    ArrayChange& to;
+    ArrayChange outer;
+    ~Restore() { to = std::move(outer); }
+  } restore{shared_.change, shared_.change};
+  const ArrayChange& outer = restore.outer;
+  shared_.change = [&](const LayerBuild& layer, const std::string& name, Value array) {
+    const Value changed = change(layer, name, array);
+    return outer ? outer(layer, name, changed) : changed;
+  };
+  return build(layers, x);
 }
 
 // ---- activations

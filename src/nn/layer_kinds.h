@@ -2,6 +2,8 @@
 #pragma once
 
 #include "soma/layers.h"
+#include "soma/regularizers.h"
+#include "src/nn/layer_arguments.h"
 
 namespace soma {
 

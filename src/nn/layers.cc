@@ -83,6 +83,19 @@ Value build_add(LayerBuild& at) {
   return total;
 }
 
-Value build_concat(LayerBuild& at) { return at.flat(); }
+Value build_concat(LayerBuild& at, int64_t axis) {
+  if (axis == 0) return at.flat();
+  const Shape first = at.sources()[0].shape();
+  const int along = axis_argument(at, at.sources()[0], axis);
+  for (const Value source : at.sources()) {
+    Shape shape = source.shape();
+    if (shape.rank() == first.rank()) shape[along] = first[along];
+    if (shape == first) continue;
+    at.fail(cat("its sources have the shapes ", first, " and ", source.shape(),
+                " (with the batch in front), which differ in more than axis ", along,
+                "; leave axis out to put all their numbers in a row"));
+  }
+  return concat(at.sources(), along);
+}
 
 }  // namespace soma

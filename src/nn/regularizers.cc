@@ -81,6 +81,14 @@ Regularizer regularizer_named(std::string_view text) {
   return Regularizer(Named<RegularizerRow>(regularizers(), text));
 }
 
+Regularizer Reader<Regularizer>::read(std::string_view text) {
+  try {
+    return regularizer_named(text);
+  } catch (const ArgumentError& error) {
+    throw ArgumentError(cat("a regularizer (", error.what(), ")"));
+  }
+}
+
 Value Regularizer::operator()(Value w) const {
   check_floats(name(), w);
   return row().build(w, arguments());
