@@ -225,14 +225,19 @@ Network Train::make_network(const Dataset& train) const {
 Optimizer Train::make_optimizer(int64_t steps) const {
   const Optimizer named = usage("--optimizer", [&] { return optimizer_named(optimizer_); });
   if (std::isnan(rate_) && schedule_.empty()) return named;
-  const Named<OptimizerRow>& last = named.parts().back();
+  size_t at = 0;  // the last that takes a rate
+  std::vector<std::string> parts;
+  for (const Optimizer::Part& part : named.parts()) {
+    if (part.row().complete) at = parts.size();
+    parts.push_back(part.text());
+  }
+  const Optimizer::Part& last = named.parts()[at];
   std::string rate = std::isnan(rate_) ? argument_of(last, "lr") : number(rate_);
   if (!schedule_.empty()) {
     rate = usage("--schedule", [&] { return complete_schedule(schedule_, rate, steps).text(); });
   }
-  std::vector<std::string> parts;
-  for (const Named<OptimizerRow>& part : named.parts()) parts.push_back(part.text());
-  parts.back() = with_argument(last, "lr", rate);
+  const Optimizer changed = optimizer_named(with_argument(last, "lr", rate));
+  parts[at] = changed.only(last.only).text();
   return usage("--lr", [&] { return optimizer_named(join(parts, " + ")); });
 }
 

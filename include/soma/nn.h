@@ -189,6 +189,26 @@ struct InitializerRow : Row {
 };
 Registry<InitializerRow>& initializers();
 
+/// Which links a start is scaled by; fan_avg is the mean of both counts, fan_geo_avg the root of
+/// their product.
+enum class FanMode : uint8_t { fan_in, fan_out, fan_avg, fan_geo_avg };
+template <>
+struct Reader<FanMode> {
+  static FanMode read(std::string_view text);
+};
+/// What random numbers look like; truncated_normal is cut at two deviations and widened so that its
+/// variance is what was asked for.
+enum class Distribution : uint8_t { truncated_normal, normal, uniform };
+template <>
+struct Reader<Distribution> {
+  static Distribution read(std::string_view text);
+};
+
+/// By how much a layer's start should be widened for the activation behind it, as PyTorch's
+/// calculate_gain: 1 for linear and sigmoid, 5/3 for tanh, sqrt(2) for relu, sqrt(2 / (1 + a²)) for
+/// leaky_relu of slope a, 3/4 for selu. Throws ArgumentError for others.
+double gain_of(std::string_view activation, double a = 0.01);
+
 /// Links into and out of a neuron, from the shape of its weights: [in, out] for dense layers,
 /// [out, in, window…] for convolutions, [n] for a vector.
 std::pair<double, double> fans(const Shape& shape);

@@ -1,5 +1,7 @@
 // Initializers: what parameters and states hold before training.
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "soma/error.h"
 #include "soma/nn.h"
@@ -78,6 +80,162 @@ void fill_orthogonal(Tensor& out, const InitSource& source, double gain) {
   }
 }
 
+// Drawn again where it lies further than `cut` deviations out.
+void fill_truncated(Tensor& out, const InitSource& source, double std, double mean, double cut) {
+  fill_with(out, [&] {
+    double x = source.normal();
+    while (std::abs(x) > cut) x = source.normal();
+    return mean + std * x;
+  });
+}
+
+double fan_of(const InitSource& source, FanMode mode) {
+  switch (mode) {
+    case FanMode::fan_in: return source.fan_in;
+    case FanMode::fan_out: return source.fan_out;
+    case FanMode::fan_avg: return (source.fan_in + source.fan_out) / 2;
+    case FanMode::fan_geo_avg: break;
+  }
+  return std::sqrt(source.fan_in * source.fan_out);
+}
+
+void fill_scaled(Tensor& out, const InitSource& source, double variance, Distribution shape) {
+  // The deviation of a normal number of deviation 1 that is cut at two.
+  constexpr double cut_deviation = 0.87962566103423978;
+  const double std = std::sqrt(variance);
+  switch (shape) {
+    case Distribution::truncated_normal:
+      return fill_truncated(out, source, std / cut_deviation, 0, 2);
+    case Distribution::normal: return fill_normal(out, source, std);
+    case Distribution::uniform: return fill_uniform(out, source, std::sqrt(3.0) * std);
+  }
+}
+
+// An array seen as the links of neurons: link `from` into neuron `to`.
+struct Links {
+  explicit Links(const Tensor& array) {
+    const Shape& shape = array.shape();
+    dense = shape.rank() == 2;
+    if (shape.rank() == 0 || array.elements() == 0) return;
+    neurons = dense ? shape[1] : shape[0];
+    inputs = array.elements() / neurons;
+  }
+  int64_t at(int64_t from, int64_t to) const {
+    return dense ? from * neurons + to : to * inputs + from;
+  }
+  bool dense = false;
+  int64_t neurons = 0, inputs = 0;
+};
+
+void need_rank(const Tensor& out, bool fits, const char* wanted) {
+  if (!fits) throw ArgumentError(cat("it starts ", wanted, ", found the shape ", out.shape()));
+}
+
+void fill_identity(Tensor& out, double gain) {
+  need_rank(out, out.shape().rank() == 2, "matrices");
+  const int64_t columns = out.shape()[1];
+  for (int64_t i = 0; i < out.elements(); ++i) out.set(i, i / columns == i % columns ? gain : 0);
+}
+
+// Elements of the window of a convolution, and the one in its middle (floor(extent / 2)).
+struct Window {
+  explicit Window(const Shape& shape) {
+    for (int axis = 2; axis < shape.rank(); ++axis) {
+      middle = middle * shape[axis] + shape[axis] / 2;
+      elements *= shape[axis];
+    }
+  }
+  int64_t elements = 1, middle = 0;
+};
+
+void fill_dirac(Tensor& out, double groups) {
+  const Shape& shape = out.shape();
+  need_rank(out, shape.rank() > 2, "convolutions [out, in, window...]");
+  const auto parts = static_cast<int64_t>(groups);
+  if (shape[0] % parts) {
+    throw ArgumentError(cat(shape[0], " channels do not divide into ", parts, " groups"));
+  }
+  const Window window(shape);
+  const int64_t each = shape[0] / parts;
+  fill_with(out, [] { return 0.0; });
+  for (int64_t to = 0; to < shape[0]; ++to) {
+    const int64_t from = to % each;
+    if (from < shape[1]) out.set((to * shape[1] + from) * window.elements + window.middle, 1);
+  }
+}
+
+void fill_delta(Tensor& out, const InitSource& source, double gain) {
+  const Shape& shape = out.shape();
+  need_rank(out, shape.rank() > 2, "convolutions [out, in, window...]");
+  const Window window(shape);
+  Tensor matrix({shape[0], shape[1]}, f64);
+  fill_orthogonal(matrix, source, gain);
+  fill_with(out, [] { return 0.0; });
+  for (int64_t i = 0; i < matrix.elements(); ++i) {
+    out.set(i * window.elements + window.middle, matrix.at(i));
+  }
+}
+
+// The first of the links in a random order are cleared (Fisher & Yates).
+void fill_sparse(Tensor& out, const InitSource& source, double sparsity, double std) {
+  fill_normal(out, source, std);
+  const Links links(out);
+  const auto cleared =
+      static_cast<int64_t>(std::ceil(sparsity * static_cast<double>(links.inputs)));
+  std::vector<int64_t> order(static_cast<size_t>(links.inputs));
+  for (int64_t to = 0; to < links.neurons; ++to) {
+    std::iota(order.begin(), order.end(), int64_t{0});
+    for (int64_t k = 0; k < cleared; ++k) {
+      const auto left = static_cast<double>(links.inputs - k);
+      const int64_t other =
+          k + std::min(links.inputs - k - 1, static_cast<int64_t>(source.uniform() * left));
+      std::swap(order[static_cast<size_t>(k)], order[static_cast<size_t>(other)]);
+      out.set(links.at(order[static_cast<size_t>(k)], to), 0);
+    }
+  }
+}
+
+void fill_nguyen_widrow(Tensor& out, const InitSource& source) {
+  fill_uniform(out, source, 1);
+  const Links links(out);
+  const double norm = 0.7 * std::pow(static_cast<double>(links.neurons),
+                                     1 / std::max(static_cast<double>(links.inputs), 1.0));
+  for (int64_t to = 0; to < links.neurons; ++to) {
+    double squares = 0;
+    for (int64_t i = 0; i < links.inputs; ++i)
+      squares += out.at(links.at(i, to)) * out.at(links.at(i, to));
+    if (squares == 0) continue;
+    for (int64_t i = 0; i < links.inputs; ++i) {
+      out.set(links.at(i, to), out.at(links.at(i, to)) * norm / std::sqrt(squares));
+    }
+  }
+}
+
+void fill_bilinear(Tensor& out) {
+  const Shape& shape = out.shape();
+  need_rank(out, shape.rank() > 2, "convolutions [out, in, window...]");
+  const Window window(shape);
+  for (int64_t i = 0; i < out.elements(); ++i) {
+    double weight = 1;
+    int64_t rest = i % window.elements;
+    for (int axis = shape.rank(); axis-- > 2;) {
+      const double half = std::ceil(static_cast<double>(shape[axis]) / 2);
+      const double middle = (2 * half - 1 - std::fmod(half, 2)) / (2 * half);
+      weight *= 1 - std::abs(static_cast<double>(rest % shape[axis]) / half - middle);
+      rest /= shape[axis];
+    }
+    out.set(i, weight);
+  }
+}
+
+void fill_list(Tensor& out, const std::vector<double>& list) {
+  if (static_cast<int64_t>(list.size()) != out.elements()) {
+    throw ArgumentError(cat("the list has ", list.size(), " numbers, but the array ", out.shape(),
+                            " has ", out.elements()));
+  }
+  for (int64_t i = 0; i < out.elements(); ++i) out.set(i, list[static_cast<size_t>(i)]);
+}
+
 Registry<InitializerRow> built_in_initializers() {
   Registry<InitializerRow> registry("initializer");
 #define SOMA_INITIALIZER(name, formula, source_, note, specification, arguments, ...)     \
@@ -107,7 +265,32 @@ Named<InitializerRow> parse_initializer(std::string_view text) {
   }
 }
 
+// The place of a word in the list; throws ArgumentError naming them all.
+template <class Enum>
+Enum word(std::string_view text, std::initializer_list<std::string_view> words) {
+  const auto found = std::find(words.begin(), words.end(), text);
+  if (found == words.end()) throw ArgumentError(cat("one of ", join(words, ", ")));
+  return static_cast<Enum>(found - words.begin());
+}
+
 }  // namespace
+
+FanMode Reader<FanMode>::read(std::string_view text) {
+  return word<FanMode>(text, {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"});
+}
+Distribution Reader<Distribution>::read(std::string_view text) {
+  return word<Distribution>(text, {"truncated_normal", "normal", "uniform"});
+}
+
+double gain_of(std::string_view activation, double a) {
+  if (activation == "linear" || activation == "identity" || activation == "sigmoid") return 1;
+  if (activation == "tanh") return 5.0 / 3;
+  if (activation == "relu") return std::sqrt(2.0);
+  if (activation == "leaky_relu") return std::sqrt(2 / (1 + a * a));
+  if (activation == "selu") return 0.75;
+  throw ArgumentError(cat("no gain is known for \"", activation,
+                          "\"; there are linear, sigmoid, tanh, relu, leaky_relu, selu"));
+}
 
 Registry<InitializerRow>& initializers() {
   static Registry<InitializerRow> registry = built_in_initializers();

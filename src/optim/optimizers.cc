@@ -1,123 +1,13 @@
-// Optimizers as chains of transforms, and the training step they build.
-#include <cmath>
-
+// The registry of optimizers, their text, and chains of them.
 #include "soma/error.h"
-#include "soma/gradient.h"
-#include "soma/optim.h"
 #include "src/base/text.h"
+#include "src/optim/transforms.h"
 
 namespace soma {
 
-// ---------------------------------------------------------------- what transforms may use
-
-static const std::string& name_of_parameter(Value parameter) {
-  const Node& node = parameter.node();
-  if (node.op != Op::input || node.as<InputAttr>().kind != InputKind::parameter) {
-    throw ArgumentError(
-        "an optimizer trains parameters; found a value that is computed, data or state");
-  }
-  return node.as<InputAttr>().name;
-}
-
-Value Step::state(size_t i, std::string_view name, std::string init) const {
-  return graph.state(cat("optimizer/", name_of_parameter(params[i]), "/", name), params[i].shape(),
-                     std::move(init), params[i].type());
-}
-Value Step::before(size_t i) const { return cast(done, params[i].type()); }
-Value Step::number(size_t i) const { return before(i) + 1.0; }
-
 namespace {
 
-Chain operator+(Chain a, const Chain& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-// A transform that treats each parameter for itself: f(step, i, gradient).
-template <class F>
-Chain each(F f) {
-  return {[f](Step& step, std::span<const Value> gradients) {
-    std::vector<Value> result;
-    for (size_t i = 0; i < gradients.size(); ++i) result.push_back(f(step, i, gradients[i]));
-    return result;
-  }};
-}
-
-Chain by_rate(const Schedule& rate) {
-  return each([rate](Step& step, size_t i, Value g) { return rate(step.before(i)) * g; });
-}
-
-Chain l2(double rate) {
-  if (rate == 0) return {};
-  return each([rate](Step& step, size_t i, Value g) { return g + rate * step.params[i]; });
-}
-
-Chain trace(double mu, bool nesterov) {
-  if (mu == 0) return {};
-  return each([=](Step& step, size_t i, Value g) {
-    const Value old = step.state(i, "momentum"), v = mu * old + g;
-    step.graph.update(old, v);
-    return nesterov ? g + mu * v : v;
-  });
-}
-
-// old <- decay old + (1 - decay) x
-Value running_mean(Step& step, Value old, Value x, double decay) {
-  const Value mean = decay * old + (1 - decay) * x;
-  step.graph.update(old, mean);
-  return mean;
-}
-
-// 1 - beta^t, exact to rounding even where beta^t is nearly 1.
-Value bias_correction(Value t, double beta) {
-  return beta == 0 ? t.graph().constant(1, t.type()) : -expm1(t * std::log(beta));
-}
-
-Chain adam_scale(double beta1, double beta2, double eps) {
-  return each([=](Step& step, size_t i, Value g) {
-    const Value m = running_mean(step, step.state(i, "m"), g, beta1);
-    const Value v = running_mean(step, step.state(i, "v"), square(g), beta2);
-    const Value t = step.number(i);
-    const Value scale = reciprocal(bias_correction(t, beta1));
-    const Value root = sqrt(v) * rsqrt(bias_correction(t, beta2));
-    return scale * m / (root + eps);
-  });
-}
-
-Chain rms_scale(double rho, double eps) {
-  return each([=](Step& step, size_t i, Value g) {
-    const Value v = running_mean(step, step.state(i, "v"), square(g), rho);
-    return g / (sqrt(v) + eps);
-  });
-}
-
-Chain adagrad_scale(double eps, double start) {
-  return each([=](Step& step, size_t i, Value g) {
-    const Value old = step.state(i, "sum", number(start)), total = old + square(g);
-    step.graph.update(old, total);
-    return g / (sqrt(total) + eps);
-  });
-}
-
-Chain clip_each(double most) {
-  return each([=](Step&, size_t, Value g) { return max(min(g, most), -most); });
-}
-
-Chain clip_together(double most) {
-  return {[most](Step&, std::span<const Value> gradients) {
-    Value total;
-    for (const Value g : gradients) {
-      const Value squares = sum(square(g));
-      total = total ? total + cast(squares, total.type()) : squares;
-    }
-    std::vector<Value> result;
-    for (const Value g : gradients) {
-      const Value scale = min(most / (sqrt(total) + 1e-6), 1.0);
-      result.push_back(g * cast(scale, g.type()));
-    }
-    return result;
-  }};
-}
+using namespace parts;
 
 Registry<OptimizerRow> built_in_optimizers() {
   Registry<OptimizerRow> registry("optimizer");
@@ -136,110 +26,145 @@ Registry<OptimizerRow> built_in_optimizers() {
   return registry;
 }
 
-}  // namespace
+const std::string& name_of(Value parameter) { return parameter.node().as<InputAttr>().name; }
 
-// ---------------------------------------------------------------- optimizers by name
+template <class T>
+std::vector<T> those(std::span<const T> all, std::span<const size_t> at) {
+  std::vector<T> result;
+  for (const size_t i : at) result.push_back(all[i]);
+  return result;
+}
+
+// The numbers of the parameters that the pattern fits.
+std::vector<size_t> fitting(const Step& step, const std::string& pattern) {
+  std::vector<size_t> at;
+  for (size_t i = 0; i < step.params.size(); ++i) {
+    if (matches(name_of(step.params[i]), pattern)) at.push_back(i);
+  }
+  if (!at.empty()) return at;
+  std::vector<std::string> names;
+  for (const Value p : step.params) names.push_back(name_of(p));
+  throw ArgumentError(cat("no parameter fits \"", pattern, "\"; there are ", join(names, ", ")));
+}
+
+// The transform for the parameters whose names match; the others' gradients pass.
+Transform restricted(const Transform& whole, const std::string& pattern) {
+  return [whole, pattern](Step& step, std::span<const Value> gradients) {
+    const std::vector<size_t> at = fitting(step, pattern);
+    const std::vector<Value> params = those(step.params, at);
+    Step part = step;
+    part.restricted = at.size() < step.params.size();
+    part.params = params;
+    part.trained = those<Value>(step.trained, at);
+    part.after.clear();
+    if (step.gradients_at) {
+      part.gradients_at = [&step, at](std::span<const Value> points) {
+        std::vector<Value> all(step.params.begin(), step.params.end());
+        for (size_t j = 0; j < at.size(); ++j) all[at[j]] = points[j];
+        return those<Value>(step.gradients_at(all), at);
+      };
+    }
+    const std::vector<Value> changed = whole(part, those(gradients, at));
+    step.active = part.active;
+    for (const Transform& next : part.after) step.after.push_back(restricted(next, pattern));
+    std::vector<Value> result(gradients.begin(), gradients.end());
+    for (size_t j = 0; j < at.size(); ++j) result[at[j]] = changed[j];
+    return result;
+  };
+}
+
+// What stands before and after " for " in the text of a part.
+Optimizer::Part parse_part(std::string_view text) {
+  const std::vector<std::string_view> words = detail::split_outside(text, ' ');
+  if (words.size() < 3 || words[words.size() - 2] != "for") {
+    return Optimizer::Part({optimizers(), text});
+  }
+  const std::string_view pattern = words.back(), before = words[words.size() - 2];
+  const auto length = static_cast<size_t>(before.data() - text.data());
+  return Optimizer::Part({optimizers(), text.substr(0, length)}, std::string(pattern));
+}
+
+bool fits_one(std::string_view name, std::string_view pattern) {
+  if (pattern.empty()) return name.empty();
+  if (pattern[0] == '*') {
+    for (size_t skip = 0; skip <= name.size(); ++skip) {
+      if (fits_one(name.substr(skip), pattern.substr(1))) return true;
+    }
+    return false;
+  }
+  if (name.empty() || (pattern[0] != '?' && pattern[0] != name[0])) return false;
+  return fits_one(name.substr(1), pattern.substr(1));
+}
+
+}  // namespace
 
 Registry<OptimizerRow>& optimizers() {
   static Registry<OptimizerRow> registry = built_in_optimizers();
   return registry;
 }
 
-#define SOMA_TRANSFORM(name, ...)                                                          \
-  Optimizer name(Argument a, Argument b, Argument c, Argument d, Argument e, Argument f) { \
-    return Optimizer(#name, {a, b, c, d, e, f});                                           \
+#define SOMA_TRANSFORM(name, ...)                                                        \
+  Optimizer name(Argument a, Argument b, Argument c, Argument d, Argument e, Argument f, \
+                 Argument g, Argument h, Argument i) {                                   \
+    return Optimizer(#name, {a, b, c, d, e, f, g, h, i});                                \
   }
 #include "soma/optimizers.def"
 
+bool matches(std::string_view name, std::string_view pattern) {
+  if (pattern.starts_with('!')) return !matches(name, pattern.substr(1));
+  for (const std::string_view one : split(pattern, '|')) {
+    if (fits_one(name, one)) return true;
+  }
+  return false;
+}
+
+std::string Optimizer::Part::text() const {
+  return only.empty() ? Named::text() : cat(Named::text(), " for ", only);
+}
+
+Optimizer Optimizer::only(std::string_view pattern) const {
+  if (pattern.find_first_of(" +()[]") != std::string_view::npos) {
+    throw ArgumentError(cat("the pattern \"", pattern,
+                            "\" has characters that names of parameters in a text cannot have; "
+                            "write names with *, ? and |"));
+  }
+  Optimizer result = *this;
+  for (Part& part : result.parts_) part.only = pattern;
+  return result;
+}
+
 Chain Optimizer::chain() const {
-  if (parts_.empty() || !parts_.back().row().complete) {
-    std::vector<std::string> names;
-    for (const OptimizerRow& row : optimizers()) {
-      if (row.complete) names.push_back(row.name);
-    }
-    throw ArgumentError(cat("\"", text(),
-                            "\" does not say how far to step; end the chain with one of ",
-                            join(names, ", "), ", as in \"clip_global_norm(1) + adam\""));
-  }
   Chain chain;
-  for (const auto& part : parts_) {
-    const Chain next = part.row().build(part.arguments());
-    chain.insert(chain.end(), next.begin(), next.end());
+  bool complete = false;
+  for (const Part& part : parts_) {
+    complete = complete || part.row().complete;
+    for (const Transform& next : part.row().build(part.arguments())) {
+      chain.push_back(part.only.empty() ? next : restricted(next, part.only));
+    }
   }
-  return chain;
+  if (complete) return chain;
+  std::vector<std::string> names;
+  for (const OptimizerRow& row : optimizers()) {
+    if (row.complete) names.push_back(row.name);
+  }
+  throw ArgumentError(cat("\"", text(), "\" does not say how far to step; the chain needs one of ",
+                          join(names, ", "), ", as in \"clip_global_norm(1) + adam\""));
 }
 
 std::string Optimizer::text() const {
   std::vector<std::string> words;
-  for (const auto& part : parts_) words.push_back(part.text());
+  for (const Part& part : parts_) words.push_back(part.text());
   return join(words, " + ");
 }
 
 Optimizer optimizer_named(std::string_view text) {
-  std::vector<Named<OptimizerRow>> parts;
+  std::vector<Optimizer::Part> parts;
   for (const std::string_view part : detail::split_outside(text, '+')) {
-    parts.emplace_back(optimizers(), part);
+    parts.push_back(parse_part(part));
   }
   Optimizer optimizer(std::move(parts));
   (void)optimizer.chain();
   return optimizer;
-}
-
-// ---------------------------------------------------------------- steps
-
-// The masks as conditions of the parameters' shapes; empty where everything is trained.
-static std::vector<Value> conditions(std::span<const Value> params, const ApplyOptions& options) {
-  std::vector<Value> result(params.size());
-  if (options.masks.empty()) return result;
-  if (options.masks.size() != params.size()) {
-    throw ArgumentError(cat("there are ", params.size(), " parameters, but ", options.masks.size(),
-                            " masks; give one for each, empty where all of it is trained"));
-  }
-  for (size_t i = 0; i < params.size(); ++i) {
-    const Value mask = options.masks[i];
-    if (!mask) continue;
-    const Value on = mask.type() == boolean ? mask : ne(mask, 0.0);
-    result[i] = broadcast_to(on, params[i].shape());
-  }
-  return result;
-}
-
-void apply_gradients(const Optimizer& optimizer, std::span<const Value> params,
-                     std::span<const Value> gradients_, const ApplyOptions& options) {
-  if (params.empty())
-    throw ArgumentError("there is nothing to train: the list of parameters is empty");
-  if (params.size() != gradients_.size()) {
-    throw ArgumentError(cat("there are ", params.size(), " parameters, but ", gradients_.size(),
-                            " gradients; each parameter needs its own"));
-  }
-  const Chain chain = optimizer.chain();
-  const std::vector<Value> trained = conditions(params, options);
-  Graph& graph = params[0].graph();
-  const Value done = graph.state("optimizer/step", {}, "0", i64);
-  Step step{graph, params, done};
-  std::vector<Value> change(gradients_.begin(), gradients_.end());
-  for (size_t i = 0; i < params.size(); ++i) {
-    if (trained[i]) change[i] = select(trained[i], change[i], 0.0);
-  }
-  for (const Transform& transform : chain) change = transform(step, change);
-  for (size_t i = 0; i < params.size(); ++i) {
-    const Value moved = params[i] - change[i];
-    graph.update(params[i], trained[i] ? select(trained[i], moved, params[i]) : moved);
-  }
-  graph.update(done, done + 1.0);
-}
-
-void apply(const Optimizer& optimizer, Value loss, std::span<const Value> params,
-           const ApplyOptions& options) {
-  apply_gradients(optimizer, params, gradients(loss, params), options);
-}
-
-std::vector<Value> parameters_of(Graph& graph) {
-  std::vector<Value> result;
-  for (const Id id : graph.inputs()) {
-    if (graph[id].as<InputAttr>().kind == InputKind::parameter) result.push_back(graph.value(id));
-  }
-  return result;
 }
 
 }  // namespace soma
