@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "soma/dropout.h"
 #include "soma/nn.h"
 #include "tests/onnx/pieces.h"
 #include "tests/onnx/table.h"
@@ -117,16 +118,15 @@ Value along_axis(const Site& at, const Activation& f) {
   return reshape(f(as_matrix(x, at.axis(1, shape.rank()))), shape);
 }
 
-Value dropout(const Site& at) {
+Value dropped(const Site& at) {
   const bool training = at.has(2) && at.known(2).at(0) != 0;
   const double ratio = at.has(1) ? at.known(1).at(0) : 0.5;
-  if (training && ratio != 0) {
-    throw NotExpressible("the random bits of another generator");
-  }
-  return at.in(0);
+  if (!training) return at.in(0);
+  if (ratio != 0) throw NotExpressible("the random bits of another generator");
+  return dropout(at.in(0), at.graph().constant(0.5), ratio);
 }
-std::vector<Value> dropout_with_mask(const Site& at) {
-  const Value y = dropout(at);
+std::vector<Value> dropped_with_mask(const Site& at) {
+  const Value y = dropped(at);
   const Shape shape = y.shape();
   return {y, broadcast_to(at.graph().constant(1, boolean), shape)};
 }
@@ -222,7 +222,7 @@ void add_activations(Table& table) {
   table.add("LogSoftmax", "log_softmax",
             [](const Site& at) { return along_axis(at, log_softmax); });
   table.add("Hardmax", "hardmax", [](const Site& at) { return along_axis(at, hardmax); });
-  table.add("Dropout", "identity", dropout_with_mask);
+  table.add("Dropout", "dropout", dropped_with_mask);
 }
 
 }  // namespace

@@ -242,9 +242,16 @@ Rows rows_of(Value x, Value index) {
   for (int i = 0; i + 1 < places.rank(); ++i) outer.push_back(places[i]);
   return {reshape(x, flat), reshape(row, outer)};
 }
+// Batch axes that data and index share become places of their own in the index.
 Value gather_nd(const Site& at) {
-  if (at.integer("batch_dims", 0) != 0) throw NotExpressible("gathering within a batch axis");
-  const Rows rows = rows_of(at.in(0), at.in(1));
+  Value index = at.in(1);
+  const Shape places = index.shape();
+  for (auto i = static_cast<int>(at.integer("batch_dims", 0)) - 1; i >= 0; --i) {
+    Shape one = places;
+    one[one.rank() - 1] = 1;
+    index = concat({iota(at.graph(), one, i, index.type()), index}, -1);
+  }
+  const Rows rows = rows_of(at.in(0), index);
   return gather(rows.x, rows.index);
 }
 Value scatter_nd(const Site& at) {

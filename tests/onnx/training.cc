@@ -92,20 +92,20 @@ std::vector<Value> adam_step(const Site& at) {
 }
 
 std::vector<Value> adagrad_step(const Site& at) {
-  const double done = at.known(1).at(0);
-  const double rate = rate_of(at) / (1 + done * at.number("decay_factor", 0));
-  return one_step(at, adagrad(rate, at.number("epsilon", 1e-6), 0, decay_of(at)), {"sum"}, done);
+  const Schedule rate = inverse_time(rate_of(at), at.number("decay_factor", 0));
+  return one_step(at, adagrad(rate, at.number("epsilon", 1e-6), 0, decay_of(at)), {"sum"},
+                  at.known(1).at(0));
 }
 
 // The gradient counts `beta` times, but once in the first step.
 std::vector<Value> momentum_step(const Site& at) {
-  const double done = at.known(1).at(0);
-  if (done > 0 && at.number("beta", 1) != 1) throw NotExpressible("a weight of the gradient");
-  const double mu = at.number("alpha", 0);
-  const Optimizer optimizer = at.text("mode", "standard") == "nesterov"
-                                  ? nesterov(rate_of(at), mu, decay_of(at))
-                                  : momentum(rate_of(at), mu, decay_of(at));
-  return one_step(at, optimizer, {"momentum"}, done);
+  const double done = at.known(1).at(0), mu = at.number("alpha", 0);
+  const double dampening = done > 0 ? 1 - at.number("beta", 1) : 0;
+  if (at.text("mode", "standard") == "standard") {
+    return one_step(at, momentum(rate_of(at), mu, decay_of(at), dampening), {"momentum"}, done);
+  }
+  if (dampening != 0) throw NotExpressible("a weight of the gradient in nesterov");
+  return one_step(at, nesterov(rate_of(at), mu, decay_of(at)), {"momentum"}, done);
 }
 
 // The gradient of the model's value "y" with respect to the inputs.
@@ -131,7 +131,7 @@ void add_losses(Table& table) {
 void add_optimizers(Table& table) {
   table.add("Gradient", "gradients", gradient_of);
   table.add("Adam", "adam", adam_step);
-  table.add("Adagrad", "adagrad", adagrad_step);
+  table.add("Adagrad", "adagrad, inverse_time", adagrad_step);
   table.add("Momentum", "momentum, nesterov", momentum_step);
 }
 
