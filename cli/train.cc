@@ -21,6 +21,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr uint64_t max_net_text = uint64_t{1} << 20;
+
 /// The folder of the results. Made early, so that a bad path is refused before the work; removed
 /// again when it was new and nothing came of it.
 class OutputFolder {
@@ -104,6 +106,9 @@ class Train : public Command {
   std::string_view examples() const override {
     return "  soma train fashion-mnist --net \"128 relu, 10\" --epochs 5 --batch 128 \\\n"
            "      --optimizer adam --lr 1e-3 --seed 1 --threads 2 --out run/\n"
+           "  soma train fashion-mnist --net \"conv2d 16 3 relu, max_pool2d 2, flatten, 10\"\n"
+           "  soma train fashion-mnist --net \"lstm 64, 10\" --epochs 2\n"
+           "  soma train fashion-mnist --net @net.txt\n"
            "  soma train iris --net \"8 tanh, 3\" --epochs 60 --out run/\n"
            "  soma train houses.csv --target price --validation 0.1 --out run/\n"
            "  soma train images.idx --labels labels.idx --optimizer \"sgd(momentum=0.9)\"\n";
@@ -128,9 +133,10 @@ class Train : public Command {
 
 void Train::options(Options& o) {
   source_.add_to(o);
-  o.text("--net", net_, "LAYERS",
-         "The layers, one per comma: \"128 relu, 10\" (default: 64 relu, then one neuron per class "
-         "or number)");
+  o.text(
+      "--net", net_, "LAYERS",
+      "The layers, one per comma: \"128 relu, 10\", or @FILE, one per line (default: 64 relu, then "
+      "one neuron per class or number)");
   o.integer("--epochs", epochs_, 1, 1'000'000'000, "Times to go through the data");
   o.integer("--batch", batch_, 1, 1'000'000'000, "Rows of one step");
   o.text("--loss", loss_, "LOSS",
@@ -211,7 +217,8 @@ Network Train::make_network(const Dataset& train) const {
       train.is_classification() ? train.classes() : train.target_shape().elements();
   const std::string text = net_.empty() ? cat("64 relu, ", outputs) : net_;
   return usage("--net", [&] {
-    std::vector<Layer> layers = parse_layers(text);
+    std::vector<Layer> layers =
+        parse_layers(text.starts_with('@') ? read_text(text.substr(1), max_net_text) : text);
     if (layers.empty() || layers.front().kind() != "input") {
       layers.insert(layers.begin(), input(train.input_shape()));
     }

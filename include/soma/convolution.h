@@ -161,6 +161,7 @@ enum class PadMode : uint8_t { constant, reflect, symmetric, replicate, circular
 template <>
 struct Reader<PadMode> {
   static PadMode read(std::string_view text);
+  static std::string write(PadMode value);
 };
 /// Elements before (lo) and after (hi) the last lo.size() axes; negative numbers take elements
 /// away. `reflect` reaches at most extent - 1 elements, `symmetric` extent.
@@ -176,6 +177,7 @@ enum class Interpolation : uint8_t { nearest, linear, cubic };
 template <>
 struct Reader<Interpolation> {
   static Interpolation read(std::string_view text);
+  static std::string write(Interpolation value);
 };
 /// Where in x the place i of the result looks, for extents E to O and scale s = O / E:
 ///   half_pixel      (i + ½) / s - ½          (PyTorch align_corners=False, TensorFlow 2, ONNX)
@@ -211,6 +213,7 @@ enum class ShuffleOrder : uint8_t { crd, dcr };
 template <>
 struct Reader<ShuffleOrder> {
   static ShuffleOrder read(std::string_view text);
+  static std::string write(ShuffleOrder value);
 };
 /// [batch, channels·r^n, …] to [batch, channels, …·r] for n spatial axes (Shi+ 2016).
 Value depth_to_space(Value x, int64_t r, ShuffleOrder order);
@@ -218,5 +221,25 @@ Value depth_to_space(Value x, int64_t r, ShuffleOrder order);
 Value space_to_depth(Value x, int64_t r, ShuffleOrder order);
 /// The channels of `groups` equal groups dealt out in turn (ShuffleNet, Zhang+ 2018).
 Value channel_shuffle(Value x, int64_t groups);
+
+// ---------------------------------------------------------------- sampling at free places
+
+/// What lies outside the array: zeros, the nearest edge, or its mirror image (about the centres of
+/// the edge elements with align_corners, else about their outer sides).
+enum class Outside : uint8_t { zeros, border, reflection };
+struct GridOptions {
+  Interpolation mode = Interpolation::linear;  ///< nearest (of two, the even one) or linear.
+  Outside outside = Outside::zeros;
+  /// Whether -1 and 1 are the centres of the edge elements or their outer sides.
+  bool align_corners = false;
+};
+/// x [batch, channels, …] read at the places of `grid` [batch, places…, n] for n = 2 or 3 spatial
+/// axes; coordinates run from -1 to 1 and come with the last axis (width) first. Result [batch,
+/// channels, places…]. Gradients reach x and, with `linear`, the grid. Jaderberg+ 2015
+/// (arXiv:1506.02025); PyTorch grid_sample, ONNX GridSample (whose cubic mode is not there).
+Value grid_sample(Value x, Value grid, const GridOptions& options = {});
+/// The grid of an affine map: theta [batch, n, n + 1] times the places (…, y, x, 1) of an array of
+/// these extents, [batch, extents…, n]. PyTorch affine_grid, ONNX AffineGrid.
+Value affine_grid(Value theta, Dims extents, bool align_corners = false);
 
 }  // namespace soma

@@ -83,9 +83,10 @@ struct TrainTest {
 
 namespace data {
 
-/// A data set from arrays. Integer targets [n] are class labels (0, 1, …); floating ones [n] or
-/// [n, k] are numbers. Throws ShapeError, TypeError or ArgumentError when rows differ in number,
-/// a label is negative or unnamed, or a number is not finite.
+/// A data set from arrays. Integer targets [n] are class labels (0, 1, …); of several for each row,
+/// [n, …], negative ones count for nothing. Floating targets [n] or [n, k] are numbers. Throws
+/// ShapeError, TypeError or ArgumentError when rows differ in number, a label is negative or
+/// unnamed, or a number is not finite.
 Dataset in_memory(Tensor inputs, Tensor targets, std::vector<std::string> class_names = {});
 
 /// The numbers 0 … n-1 in a random order that depends on seed and round alone.

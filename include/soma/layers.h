@@ -192,7 +192,8 @@ class Layer {
   /// The same layer with one argument changed.
   Layer with(std::string_view parameter, const LayerArgument& argument) const;
   /// The same layer with the arrays of that earlier layer instead of its own: shared weights. Both
-  /// are of one kind, with arrays of the same shapes.
+  /// are of one kind, with arrays of the same shapes, or of kinds whose arrays have the same name,
+  /// shape and start: an embedding and an unembedding.
   Layer sharing(std::string layer) const;
 
   const LayerRow& row() const { return call_.row(); }
@@ -300,7 +301,7 @@ class Wiring {
   std::vector<int64_t> outputs_;
 };
 
-/// Layers from text, one per comma: "28x28, 128 relu, 10", "64 tanh name=h, 10 from=input+h",
+/// Layers from text, one per comma or line; a '#' begins a remark: "28x28, 128 relu, 10", "64 tanh name=h, 10 from=input+h",
 /// "[relu tanh sigmoid]", "dense(units=5 activation=elu(alpha=0.5) bias=false)", "softmax", "input
 /// 4 name=left, input 4 name=right, 8 name=a from=left, 8 from=right share=a". Throws ArgumentError
 /// that quotes the part it could not read.
@@ -381,6 +382,8 @@ class LayerBuild {
 
   /// Which steps of the sequence in() are real: bool [batch, time]; empty when all are.
   Value mask() const;
+  /// The same for one of several sources, or for what was built of them.
+  Value mask(Value of) const;
   /// The mask that belongs to a value, which this layer returns or builds layers on.
   void set_mask(Value of, Value mask) const;
 

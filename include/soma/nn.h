@@ -143,8 +143,19 @@ struct LossTerms {
   Value weight = {};
 };
 
+/// What the outputs of a network are to the targets of its loss.
+enum class LossAnswer : uint8_t {
+  numbers,  ///< Compared with numbers, one by one.
+  yes_no,   ///< Each says yes or no; some rows of the registry take labels of classes besides.
+  classes,  ///< The last axis has one for each class.
+  other     ///< Something else: vectors, pairs, logarithms, alignments.
+};
+
 struct LossRow : Row {
-  std::string refuses;  ///< Last activations it is wrong after, because it applies its own.
+  LossAnswer answer = LossAnswer::numbers;
+  /// Last activations it is wrong after, because it applies its own; "… | log_softmax" names the
+  /// one it wants instead.
+  std::string refuses;
   std::function<LossTerms(Value, Value, std::span<const std::string>)> build;
 };
 Registry<LossRow>& losses();
@@ -157,11 +168,12 @@ class Loss : public Named<LossRow> {
   explicit Loss(Named named) : Named(std::move(named)) {}
 
   /// The mean over the batch, a scalar: the sum of the losses divided by their number, or, with
-  /// class weights, by the sum of the weights of the labels that occur (as PyTorch). With
+  /// class weights, by the sum of the weights of the labels that occur (as PyTorch). What the loss
+  /// ignores, such as negative labels, is in neither sum; when nothing is left, the mean is 0. With
   /// `sample_weights` [batch], each sample counts as often as its weight says: both sums are
   /// weighted. Throws ShapeError or TypeError.
   Value operator()(Value prediction, Value target, Value sample_weights = {}) const;
-  /// The loss of each sample, [batch]: the mean over all axes but the first.
+  /// The loss of each sample, [batch]: the mean over all axes but the first, as above.
   Value per_sample(Value prediction, Value target) const;
 };
 
@@ -171,8 +183,37 @@ Loss loss_named(std::string_view text);
 /// logits and applies softmax itself.
 std::string loss_objection(const Loss& loss, const Activation& last);
 
-#define SOMA_LOSS(name, ...) Loss name(Argument = {}, Argument = {});
+#define SOMA_LOSS(name, ...) Loss name(Argument = {}, Argument = {}, Argument = {}, Argument = {});
 #include "soma/losses.def"
+
+// The same over values, where a loss compares more than a prediction with a target. Vectors are
+// [batch, d] and the result is [batch]. Throw ShapeError.
+
+/// a·b / (|a| |b|) along the last axis; a norm below eps counts as eps.
+Value cosine_similarity(Value a, Value b, double eps = 1e-8);
+/// |a - b| along the last axis; its gradient where a = b is 0.
+Value euclidean_distance(Value a, Value b);
+/// Scores a and b [batch, …]; `first` [batch, …] is positive where a should be the larger: row
+/// margin_ranking of the registry.
+Value margin_ranking_loss(Value a, Value b, Value first, double margin = 0);
+/// `together` [batch] is positive where a and b belong together: rows cosine_embedding and
+/// contrastive (Hadsell+ 2006).
+Value cosine_embedding_loss(Value a, Value b, Value together, double margin = 0);
+Value contrastive_loss(Value a, Value b, Value together, double margin = 1);
+/// max(0, |anchor - like_it| - |anchor - unlike_it| + margin): row triplet (Schroff+ 2015).
+Value triplet_loss(Value anchor, Value like_it, Value unlike_it, double margin = 1,
+                   bool swap = false);
+/// Row i of a belongs to row i of b, and the other rows of b are wrong answers: row info_nce (van
+/// den Oord+ 2018). CLIP's loss is the mean of both directions.
+Value info_nce_loss(Value a, Value b, double temperature = 0.1);
+/// Row ctc (Graves+ 2006): logits [batch, time, classes], labels integers [batch, n] filled up with
+/// negative ones, `lengths` integers [batch], the steps of each row that are real (empty: all).
+/// 0 where the labels do not fit into the steps. Throws ShapeError or ArgumentError.
+Value ctc_loss(Value logits, Value labels, int64_t blank = 0, Value lengths = {});
+/// sum (exp(v) + m^2 - 1 - v) / 2, the divergence KL(N(m, exp(v)), N(0, 1)) of each sample, over
+/// all axes but the first. With a reconstruction loss that is summed over each sample it makes the
+/// negative evidence lower bound of a variational autoencoder (Kingma & Welling 2014).
+Value kl_to_unit_normal(Value mean, Value log_variance);
 
 // ---------------------------------------------------------------- initializers
 

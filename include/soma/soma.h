@@ -22,6 +22,7 @@
 #include "soma/plan.h"
 #include "soma/recurrent.h"
 #include "soma/regularizers.h"
+#include "soma/stream.h"
 #include "soma/tensor.h"
 #include "soma/train.h"
 #include "soma/version.h"

@@ -28,13 +28,32 @@ namespace soma {
 // ---------------------------------------------------------------- metrics
 
 /// One row of the table of metrics. A metric is a number about a whole data set, whatever the sizes
-/// of the batches it was gathered from.
+/// of the batches it was gathered from. Labels that are negative count for nothing. Where
+/// scikit-learn has the metric, the definition is the same, and a share of nothing is 0. "Yes" is
+/// the single output, or the second of two classes. For losses on logits, probabilities are those
+/// of softmax or sigmoid of the outputs. NaN where a metric needs rows of two classes and there are
+/// none (auc_roc, auc_pr).
 struct MetricInfo {
   std::string_view name;     ///< "accuracy"
   std::string_view meaning;  ///< One sentence, with the formula.
   bool higher_is_better;
 };
 std::span<const MetricInfo> metric_table();
+
+/// How often each answer (column) was given to each label (row): i64 [classes, classes]. Negative
+/// labels count for nothing. Throws ShapeError or ArgumentError.
+Tensor confusion_matrix(std::span<const int32_t> labels, std::span<const int32_t> answers,
+                        int64_t classes);
+/// The least number of symbols to insert, remove or replace that makes b of a (Levenshtein 1966).
+int64_t edit_distance(std::span<const int32_t> a, std::span<const int32_t> b);
+/// The edit distance in characters (code points of UTF-8), or in words between blanks, divided by
+/// the length of what was wanted; 1 when something was found and nothing wanted.
+double character_error_rate(std::string_view found, std::string_view wanted);
+double word_error_rate(std::string_view found, std::string_view wanted);
+/// What a network trained with the loss ctc reads, by the best class of each step: repetitions
+/// first, then blanks are left out. `scores` [time, classes] are logits or probabilities of one
+/// sample. Throws ShapeError.
+std::vector<int32_t> ctc_best_path(const Tensor& scores, int32_t blank = 0);
 
 /// A number with a name: the value of a metric.
 struct Score {
@@ -109,6 +128,8 @@ struct History {
   bool stopped = false;  ///< A callback ended the training.
   double seconds = 0;
   int64_t steps = 0;
+  /// What the optimizer kept: moments, the counter, averages of the weights.
+  Tensors optimizer_states;
 };
 
 /// A loss besides the main one, of a network with several results.
@@ -134,6 +155,9 @@ struct FitOptions {
   /// plus what layers add (regularizers).
   double loss_weight = 1;
   std::vector<OutputLoss> more_losses = {};
+  /// History::optimizer_states of a training before, with the same optimizer: this one goes on from
+  /// its moments, averages and schedule. Without them it begins with fresh ones.
+  const Tensors* optimizer_states = nullptr;
 };
 
 /// Trains the network in place. A fresh network starts from weights of `seed`; another one goes on
@@ -145,6 +169,17 @@ struct FitOptions {
 /// the epoch, the step and the first value at fault, and the network is left as it was at the last
 /// check (at most 100 steps before).
 History fit(Network& net, const Dataset& train, const FitOptions& options);
+
+/// Gives the network the averages of its weights that the optimizer kept (ema_weights,
+/// average_weights, asgd, schedule_free_sgd, schedule_free_adamw), for evaluation and use:
+///
+///   const History history = fit(net, train, {.optimizer = adam() + ema_weights(0.99)});
+///   use_averages(net, history);
+///
+/// Running statistics of layers stay those of training. To train on, keep a copy of the network
+/// from before. Throws ArgumentError when the optimizer kept no averages, or those of another
+/// network.
+void use_averages(Network& net, const History& history);
 
 /// The loss that suits a data set when none is named: cross-entropy for classes, the mean squared
 /// error for numbers.

@@ -4,7 +4,7 @@
 //
 // The mapping, shared by every place that draws numbers:
 //   key     = { seed low 32 bits, seed high 32 bits }
-//   counter = { (element / 4) low, (element / 4) high, stream, step }
+//   counter = { (element / 4) low, (element / 4) high ^ stream high, stream low, step }
 //   the element's word is output word element % 4.
 // Real numbers come from +, -, *, / and sqrt alone, which IEEE 754 fixes to the bit.
 #pragma once
@@ -33,10 +33,11 @@ constexpr PhiloxCounter philox(PhiloxCounter counter, PhiloxKey key) {
 }
 
 /// The 32 random bits of one element.
-constexpr uint32_t philox_bits(uint64_t seed, uint32_t step, uint32_t stream, uint64_t element) {
-  const uint64_t block = element / 4;
-  const PhiloxCounter counter{static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
-                              stream, step};
+constexpr uint32_t philox_bits(uint64_t seed, uint32_t step, uint64_t stream, uint64_t element) {
+  const uint64_t block = element / 4;  // its high half is 0 for any array that memory holds
+  const PhiloxCounter counter{static_cast<uint32_t>(block),
+                              static_cast<uint32_t>((block >> 32) ^ (stream >> 32)),
+                              static_cast<uint32_t>(stream), step};
   return philox(counter,
                 {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)})[element % 4];
 }

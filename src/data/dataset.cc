@@ -213,9 +213,8 @@ Tensor checked_labels(const Tensor& targets, size_t names) {
       names == 0 ? std::numeric_limits<int32_t>::max() : static_cast<int64_t>(names) - 1;
   for (int64_t i = 0; i < targets.elements(); ++i) {
     const double label = targets.at(i);
-    // Per step, a negative label stands for a step that is not there.
-    const bool negative = label < 0 && targets.shape().rank() == 1;
-    if (negative || label > static_cast<double>(limit)) {
+    const bool ignored = label < 0 && targets.shape().rank() > 1;  // a step without a label
+    if (!ignored && (label < 0 || label > static_cast<double>(limit))) {
       throw ArgumentError(cat("target ", i, " is the label ", number(label),
                               "; labels count from 0 to at most ", limit));
     }

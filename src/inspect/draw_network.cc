@@ -23,7 +23,7 @@ struct Column {
   std::string name;
   std::string note, detail;
   const LayerInfo* layer = nullptr;  // none for the data
-  bool circles = true;               // false: a step, drawn as one box
+  bool circles = true;               // false: drawn as one box, which stands for shared weights
   int64_t neurons = 0;               // how many there are
   std::vector<int64_t> shown;        // which of them are drawn; -1 is the ellipsis
   std::vector<std::string> sources;
@@ -52,21 +52,30 @@ std::string activation_note(const LayerInfo& layer) {
   return layer.activations.size() == 1 ? layer.activations[0] : "own activations";
 }
 
+/// What a box says: its kind, and what comes out of it.
+std::string box_note(const LayerInfo& layer) {
+  return layer.has_neurons ? cat(layer.kind, " ", layer.output.text()) : layer.output.text();
+}
+
 std::vector<Column> columns_of(const Network& network, int max_neurons) {
   const NetworkInfo& info = network.info();
-  std::vector<Column> columns(1);
-  columns[0].name = "input";
-  columns[0].neurons = info.input.elements();
-  columns[0].note = counted(columns[0].neurons, "number");
-  columns[0].detail = "data, not counted";
+  std::vector<Column> columns;
+  for (const NetworkInput& input : network.inputs()) {
+    Column column;
+    column.name = input.name;
+    column.neurons = input.shape.elements();
+    column.note = counted(column.neurons, "number");
+    column.detail = "data, not counted";
+    columns.push_back(std::move(column));
+  }
   for (const LayerInfo& layer : info.layers) {
     Column column;
     column.name = layer.name;
     column.layer = &layer;
-    column.circles = layer.has_neurons;
+    column.circles = layer.has_neurons && layer.separate;
     column.neurons = layer.has_neurons ? layer.neurons : layer.output.elements();
     column.note = layer.has_neurons ? counted(layer.neurons, "neuron") : layer.kind;
-    column.detail = layer.has_neurons ? activation_note(layer) : layer.output.text();
+    column.detail = column.circles ? activation_note(layer) : box_note(layer);
     column.sources = layer.sources;
     columns.push_back(std::move(column));
   }
@@ -99,6 +108,10 @@ class Drawing {
 
   std::string draw() {
     for (const Column& column : columns_) {
+      if (column.layer && !column.layer->link_list.empty()) {
+        listed_links(column);
+        continue;
+      }
       int64_t first_link = 0;
       for (const std::string& source : column.sources) {
         const Column& from = *by_name_.at(source);
@@ -132,12 +145,48 @@ class Drawing {
     return column.circles || !column.layer ? column.shown.size() : 1;
   }
 
+  /// Links of the layer's own choice, each for itself; those that end at neurons not shown are left
+  /// out.
+  void listed_links(const Column& to) {
+    const auto& list = to.layer->link_list;
+    const Tensor& weights = network_.tensors().at(cat(to.name, "/weights"));
+    const double largest = largest_of(weights);
+    size_t drawn = 0;
+    for (size_t i = 0; i < list.size() && drawn < max_lines; ++i) {
+      const Link& link = list[i];
+      const Column* from = &to;
+      int64_t source = link.from;
+      for (size_t k = 0; !link.from_neuron && k < to.sources.size(); ++k) {
+        from = by_name_.at(to.sources[k]);
+        if (source < from->neurons) break;
+        source -= from->neurons;
+      }
+      const auto a = std::ranges::find(from->shown, source),
+                 b = std::ranges::find(to.shown, link.to);
+      const bool box = !from->circles && from->layer;
+      if ((!box && a == from->shown.end()) || b == to.shown.end()) continue;
+      const double w = weights.at(static_cast<int64_t>(i));
+      const double strength = largest > 0 ? std::abs(w) / largest : 0;
+      const size_t start = box ? 0 : static_cast<size_t>(a - from->shown.begin());
+      join_ends(*from, start, to, static_cast<size_t>(b - to.shown.begin()),
+                w < 0 ? "negative" : "positive",
+                cat("stroke-width=\"", coordinate(0.6 + 1.8 * strength), "\" opacity=\"",
+                    coordinate(0.2 + 0.7 * strength), "\"",
+                    link.delayed ? " stroke-dasharray=\"4 3\"" : ""),
+                cat(from->name, " ", source, " → ", to.name, " ", link.to,
+                    link.delayed ? ", one step later" : "", ": ", rounded(w)));
+      ++drawn;
+    }
+  }
+
   void links(const Column& from, const Column& to, int64_t first_link) {
     if (ends(from) * ends(to) > max_lines) return band(from, to);
     const Tensor* weights = nullptr;
-    if (to.circles) {
+    if (to.circles && to.layer->separate && to.layer->link_list.empty()) {
       const auto found = network_.tensors().find(cat(to.name, "/weights"));
       if (found != network_.tensors().end()) weights = &found->second;
+      // Layers that look at each step of a sequence have no weight of their own for each number.
+      if (weights && weights->shape()[0] < first_link + from.neurons) weights = nullptr;
     }
     const double largest = weights ? largest_of(*weights) : 0;
     for (size_t a = 0; a < ends(from); ++a) {
@@ -165,6 +214,10 @@ class Drawing {
                  const std::string& style, const std::string& tip) {
     const Svg::Point p = place(from, a), q = place(to, b);
     if (to.rank == from.rank + 1) return svg_.line(p, q, kind, style, tip);
+    if (to.rank == from.rank) {  // between neurons of one net, around the outside of the column
+      const double out = p.x + radius + 14 + 0.25 * std::abs(q.y - p.y);
+      return svg_.curve(p, {out, p.y - 6}, {out, q.y + 6}, q, kind, style, tip);
+    }
     // Links that skip layers pass below the ones in between.
     const double low = height() + margin / 2;
     svg_.curve(p, {p.x + column_width * 0.6, low}, {q.x - column_width * 0.6, low}, q, kind, style,
@@ -199,7 +252,11 @@ class Drawing {
       const Svg::Point middle = place(column, 0);
       svg_.rect({middle.x - 38, middle.y - 18}, 76, 36, 8, "step", "",
                 cat(column.name, ": ", column.layer->text));
-      svg_.text({middle.x, middle.y + 4}, excerpt(activation_note(*column.layer), 11), "small");
+      svg_.text(
+          {middle.x, middle.y + 4},
+          excerpt(column.layer->has_neurons ? column.layer->kind : activation_note(*column.layer),
+                  11),
+          "small");
       return;
     }
     for (size_t k = 0; k < column.shown.size(); ++k) draw_neuron(column, k);
@@ -216,7 +273,8 @@ class Drawing {
       svg_.rect({center.x - 9, center.y - 9}, 18, 18, 4, "data", "", cat("input ", neuron));
       return;
     }
-    const bool frozen = network_.layers()[column.rank - 1].frozen().contains(neuron);
+    const bool frozen =
+        network_.layers()[column.rank - network_.inputs().size()].frozen().contains(neuron);
     const auto bias = network_.tensors().find(cat(column.name, "/bias"));
     std::string tip = cat(column.name, " ", neuron, ": ", activation_of(*column.layer, neuron));
     if (bias != network_.tensors().end()) tip += cat(", bias ", rounded(bias->second.at(neuron)));

@@ -115,7 +115,7 @@ void rng(const Frame& f) {
   const auto key = f.in(0).data<int64_t>();
   const auto bits = [&](int64_t element) {
     return philox_bits(static_cast<uint64_t>(key[0]), static_cast<uint32_t>(key[1]),
-                       static_cast<uint32_t>(a.stream), static_cast<uint64_t>(element));
+                       static_cast<uint64_t>(a.stream), static_cast<uint64_t>(element));
   };
   for (int64_t i = 0; i < f.out().elements(); ++i) {
     const bool single = a.type == f32;  // the same numbers in double, if f32 was promoted

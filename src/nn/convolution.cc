@@ -84,13 +84,6 @@ Dims convolution_places(const Shape& x, Dims size, const ConvOptions& options) {
 
 namespace {
 
-/// One spatial axis of a transposed convolution: `axis.extent` is of the result. `zeros` more
-/// places follow that no window reaches.
-struct Unwound {
-  WindowAxis axis;
-  int64_t zeros = 0;
-};
-
 /// Paddings from the extent wished for: what the windows cover more than that is cut off.
 void cut_to(WindowAxis& axis, int64_t cut, bool odd_in_front, int64_t& more) {
   more += std::max<int64_t>(-cut, 0);
@@ -99,11 +92,11 @@ void cut_to(WindowAxis& axis, int64_t cut, bool odd_in_front, int64_t& more) {
   axis.hi = cut - axis.lo;
 }
 
-Unwound unwind(std::string_view who, int64_t extent, int64_t size,
-               const TransposedConvOptions& options, int i, int axes) {
-  Unwound result;
-  WindowAxis& axis = result.axis;
+WindowAxis unwound(std::string_view who, int64_t extent, int64_t size,
+                   const TransposedConvOptions& options, int i, int axes) {
+  WindowAxis axis;
   axis.size = size;
+  axis.places = extent;
   axis.stride = entry(who, "stride", options.stride, i, axes, 1, 1);
   axis.dilation = entry(who, "dilation", options.dilation, i, axes, 1, 1);
   const int64_t covered = (extent - 1) * axis.stride + axis.reach() + 1;
@@ -133,12 +126,27 @@ Unwound unwind(std::string_view who, int64_t extent, int64_t size,
   // missing no window reaches.
   const int64_t back = std::min(more, axis.hi);
   axis.hi -= back;
-  result.zeros = std::max<int64_t>(more - back - (axis.stride - 1), 0);
-  axis.extent -= result.zeros;
-  return result;
+  axis.behind = std::max<int64_t>(more - back - (axis.stride - 1), 0);
+  axis.extent -= axis.behind;
+  return axis;
 }
 
 }  // namespace
+
+std::vector<WindowAxis> transposed_axes(std::string_view who, const Shape& x, const Dims& size,
+                                        const TransposedConvOptions& options) {
+  const int count = spatial_axes(who, x);
+  if (options.padding.kind == Padding::Kind::causal && count != 1) {
+    throw ShapeError(cat(who, ": causal padding is for one spatial axis, found ", count));
+  }
+  std::vector<WindowAxis> axes;
+  for (int i = 0; i < count; ++i) {
+    if (x[i + 2] < 1) throw ShapeError(cat(who, ": the input ", x, " has no elements"));
+    axes.push_back(
+        unwound(who, x[i + 2], entry(who, "window", size, i, count, 1, 1), options, i, count));
+  }
+  return axes;
+}
 
 Value transposed_convolution(Value x, Value w, const TransposedConvOptions& options) {
   constexpr std::string_view who = "transposed convolution";
@@ -147,25 +155,14 @@ Value transposed_convolution(Value x, Value w, const TransposedConvOptions& opti
     throw ShapeError(cat(who, ": the input ", x.shape(), " needs weights [", x.extent(1),
                          ", out / groups, window…], found ", w.shape()));
   }
-  const int count = size.size();
-  if (options.padding.kind == Padding::Kind::causal && count != 1) {
-    throw ShapeError(cat(who, ": causal padding is for one spatial axis, found ", count));
-  }
-  std::vector<WindowAxis> axes;
-  Dims extents, none{0, 0}, zeros{0, 0};
-  for (int i = 0; i < count; ++i) {
-    if (size[i] < 1 || x.extent(i + 2) < 1) {
-      throw ShapeError(cat(who, ": the input ", x.shape(), " and the weights ", w.shape(),
-                           " must have elements along every axis"));
-    }
-    const Unwound unwound = unwind(who, x.extent(i + 2), size[i], options, i, count);
-    axes.push_back(unwound.axis);
-    extents.push_back(unwound.axis.extent);
-    none.push_back(0);
-    zeros.push_back(unwound.zeros);
-  }
+  const auto axes = transposed_axes(who, x.shape(), size, options);
   ConvAttr attr = attr_of(axes, ConvRole::dx, options.groups);
-  attr.size = extents;
+  Dims none{0, 0}, zeros{0, 0};
+  for (const WindowAxis& axis : axes) {
+    attr.size.push_back(axis.extent);
+    none.push_back(0);
+    zeros.push_back(axis.behind);
+  }
   return pad(conv(x, w, attr), none, zeros);
 }
 

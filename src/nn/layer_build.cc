@@ -146,10 +146,14 @@ void LayerBuild::penalize(Value scalar) const {
 
 Value LayerBuild::mask() const {
   for (const Value source : sources_) {
-    const auto found = shared_.masks.find(source.id());
-    if (found != shared_.masks.end()) return found->second;
+    if (const Value found = mask(source)) return found;
   }
   return {};
+}
+
+Value LayerBuild::mask(Value of) const {
+  const auto found = shared_.masks.find(of.id());
+  return found == shared_.masks.end() ? Value{} : found->second;
 }
 
 void LayerBuild::set_mask(Value of, Value mask) const {
@@ -164,7 +168,13 @@ Value LayerBuild::build(std::span<const Layer> layers, Value x) const {
     if (layer_.frozen().all) layer = layer.with_frozen({true, {}});
   }
   check_links(named, {"input"});
-  const auto outs = build_layers(graph_, named, {{"input", x}}, x, shared_, nullptr, nullptr);
+  std::vector<LayerTaps> inner;
+  const auto outs = build_layers(graph_, named, {{"input", x}}, x, shared_, &inner, nullptr);
+  for (size_t i = 0; i < named.size(); ++i) {
+    taps_.links += inner[i].links;
+    const int64_t sums = inner[i].sum ? inner[i].sum.shape().elements() : 0;
+    if (named[i].row().has_neurons) taps_.neurons += inner[i].neurons ? inner[i].neurons : sums;
+  }
   return outs.empty() ? x : outs.back();
 }
 

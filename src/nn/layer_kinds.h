@@ -4,6 +4,9 @@
 #include "soma/layers.h"
 #include "soma/regularizers.h"
 #include "src/nn/layer_arguments.h"
+#include "src/nn/layers_attention.h"
+#include "src/nn/recurrent_arguments.h"
+#include "src/nn/window_arguments.h"
 
 namespace soma {
 

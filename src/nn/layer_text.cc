@@ -158,10 +158,19 @@ static void refuse_gaps(std::string_view text) {
   }
 }
 
+/// Without what stands between a '#' and the end of its line.
+static std::string without_remarks(std::string_view text) {
+  std::vector<std::string_view> lines;
+  for (const std::string_view line : split(text, '\n'))
+    lines.push_back(line.substr(0, line.find('#')));
+  return join(lines, "\n");
+}
+
 /// `inside` another layer, where none is the input.
-static std::vector<Layer> read_layers(std::string_view text, bool inside, Where where) {
+static std::vector<Layer> read_layers(std::string_view whole, bool inside, Where where) {
+  const std::string text = without_remarks(whole);
   refuse_gaps(text);
-  std::string line(text);
+  std::string line = text;
   std::ranges::replace(line, '\n', ',');
   std::ranges::replace(line, '\t', ' ');
   const auto items = parts_of(line, ',');

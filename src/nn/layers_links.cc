@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "soma/error.h"
+#include "soma/recurrent.h"
 #include "src/base/text.h"
 #include "src/nn/layer_kinds.h"
 #include "src/nn/links.h"
@@ -71,6 +72,134 @@ Value build_sparse(LayerBuild& at, int64_t units, Links links, Activations activ
   taps.links = std::ssize(list);
   taps.link_list = list;
   return at.activate(taps.sum, activation);
+}
+
+namespace {
+
+/// What a wired layer needs to know to compute one step.
+struct WiredNet {
+  std::vector<Link> links;
+  std::vector<size_t> first;  ///< As first_links() says.
+  std::vector<int64_t> order;
+  Activations functions;
+  ActivationContext context;
+
+  const Activation& function_of(int64_t neuron) const {
+    return functions.list[functions.per_neuron() ? static_cast<size_t>(neuron) : 0];
+  }
+};
+
+/// The values of all neurons, [batch, neurons], and their sums.
+struct WiredValues {
+  Value out, activation_value, sum;
+};
+
+Value column(Value x, int64_t i) { return slice_axis(x, 1, i, i + 1); }
+
+/// One neuron after the other. `before` are the values of the step before, empty without delays.
+WiredValues wired_step(const WiredNet& net, Value x, Value before, Value weights, Value bias) {
+  const size_t count = net.order.size();
+  std::vector<Value> out(count), activation_value(count), sum(count);
+  for (const int64_t n : net.order) {
+    const auto at = static_cast<size_t>(n);
+    std::vector<Value> sources;
+    for (size_t i = net.first[at]; i < net.first[at + 1]; ++i) {
+      const Link& link = net.links[i];
+      sources.push_back(!link.from_neuron ? column(x, link.from)
+                        : link.delayed    ? column(before, link.from)
+                                          : out[static_cast<size_t>(link.from)]);
+    }
+    const auto lo = static_cast<int64_t>(net.first[at]),
+               hi = static_cast<int64_t>(net.first[at + 1]);
+    activation_value[at] =
+        sources.empty() ? x.graph().constant(0, {x.extent(0), 1}, x.type())
+                        : dot(concat(sources, 1), expand_dims(slice_axis(weights, 0, lo, hi), 1));
+    sum[at] = activation_value[at] + slice_axis(bias, 0, n, n + 1);
+    ActivationContext context = net.context;
+    context.stream += n;
+    // Neurons of one function learn its parameters apart from those of others.
+    const Graph::Scope scope(x.graph(), cat("neurons", n, "-", n));
+    out[at] = net.function_of(n)(sum[at], context);
+  }
+  return {concat(out, 1), concat(activation_value, 1), concat(sum, 1)};
+}
+
+std::vector<int64_t> results_of(LayerBuild& at, const WiredNet& net,
+                                const std::vector<double>& wanted) {
+  const auto neurons = static_cast<int64_t>(net.order.size());
+  std::vector<int64_t> results;
+  for (const double number : wanted) {
+    results.push_back(static_cast<int64_t>(number));
+    if (number == static_cast<double>(results.back()) && number >= 0 && results.back() < neurons) {
+      continue;
+    }
+    at.fail(
+        cat("cannot give the value of neuron ", number, "; its neurons are 0 to ", neurons - 1));
+  }
+  for (int64_t n = 0; wanted.empty() && n < neurons; ++n) {
+    const bool left = std::ranges::any_of(net.links, [&](const Link& link) {
+      return link.from_neuron && link.from == n && !link.delayed;
+    });
+    if (!left) results.push_back(n);
+  }
+  return results;
+}
+
+Value columns_of(Value x, const std::vector<int64_t>& which) {
+  const int axis = x.rank() - 1;
+  std::vector<Value> parts;
+  for (const int64_t i : which) parts.push_back(slice_axis(x, axis, i, i + 1));
+  return concat(parts, axis);
+}
+
+}  // namespace
+
+Value build_wired(LayerBuild& at, int64_t units, Links links, Activations activation,
+                  std::vector<double> outputs, Returns returns) {
+  if (activation.per_neuron() && std::ssize(activation.list) != units) {
+    at.fail(cat("has ", units, " neurons but ", activation.list.size(), " activation functions"));
+  }
+  const bool steps = at.in().rank() == 3;
+  const Value x = steps ? at.in() : at.flat();
+  const int64_t inputs = x.extent(-1);
+  WiredNet net{links.between(inputs, units), {}, {}, activation, at.context()};
+  net.first = first_links(net.links, units);
+  net.order = order_of_neurons(net.links, units);
+  const bool delays = std::ranges::any_of(net.links, &Link::delayed);
+  if (delays && !steps) {
+    at.fail(cat("has links with a delay, so its samples are sequences [time, features]; found a ",
+                "batch of shape ", at.in().shape()));
+  }
+  if (!steps && at.streaming()) at.fail("has no steps to stream; its samples are no sequences");
+  LayerTaps& taps = at.taps();
+  taps.in = x;
+  taps.weights = at.parameter("weights", {std::ssize(net.links)},
+                              start_of_links(at, net.links, inputs, units, activation.list[0]));
+  taps.bias = at.parameter("bias", {units}, "0");
+  taps.links = std::ssize(net.links);
+  taps.link_list = net.links;
+  taps.neurons = units;
+  const std::vector<int64_t> results = results_of(at, net, outputs);
+  if (!steps) {
+    const WiredValues values = wired_step(net, x, {}, taps.weights, taps.bias);
+    taps.activation_value = values.activation_value;
+    taps.sum = values.sum;
+    return columns_of(values.out, results);
+  }
+  Cell cell{
+      "wired",
+      {{"weights", taps.weights.shape()}, {"bias", taps.bias.shape()}},
+      {{"values", {units}}},
+      [net](const CellStep& step) -> std::vector<Value> {
+        return {wired_step(net, step.x, step.states[0], step.weight("weights"), step.weight("bias"))
+                    .out};
+      }};
+  RecurrentOptions options{.mask = at.mask()};
+  if (at.streaming()) options.initial = {at.state("values", {at.batch(), units})};
+  const Value arrays[] = {taps.weights, taps.bias};
+  const Recurrence run = recurrent(cell, x, arrays, options);
+  if (at.streaming()) at.update(options.initial[0], run.states[0]);
+  return columns_of(returns == Returns::all ? run.outputs : run.states[0], results);
 }
 
 }  // namespace soma

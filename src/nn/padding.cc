@@ -4,6 +4,7 @@
 #include "soma/convolution.h"
 #include "soma/error.h"
 #include "src/base/text.h"
+#include "src/nn/words.h"
 
 namespace soma {
 
@@ -134,15 +135,8 @@ Value pad_edges(Value x, Dims lo, Dims hi, PadMode mode, double value) {
   return result;
 }
 
-PadMode Reader<PadMode>::read(std::string_view text) {
-  if (text == "constant" || text == "zero") return PadMode::constant;
-  if (text == "reflect") return PadMode::reflect;
-  if (text == "symmetric") return PadMode::symmetric;
-  if (text == "replicate") return PadMode::replicate;
-  if (text == "circular") return PadMode::circular;
-  throw ArgumentError(cat("\"", excerpt(text),
-                          "\" is no way to pad; write constant, reflect, "
-                          "symmetric, replicate or circular"));
-}
+SOMA_WORDS(PadMode, {"constant", PadMode::constant}, {"reflect", PadMode::reflect},
+           {"symmetric", PadMode::symmetric}, {"replicate", PadMode::replicate},
+           {"circular", PadMode::circular})
 
 }  // namespace soma

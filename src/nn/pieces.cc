@@ -52,15 +52,16 @@ Value sparsemax_of(Value x) {
   return support * (z - tau);
 }
 
-Value entmax15_of(Value x) {
+Value entmax15_root_of(Value x) {
   const Value z = 0.5 * below_largest(x);
   const Value support = support_of(z, true);
   const Value count = sum(support, {-1}, Keep::yes);
   const Value mean = sum(support * z, {-1}, Keep::yes) / count;
   const Value spread = sum(support * square(z - mean), {-1}, Keep::yes);
   const Value tau = mean - sqrt((1.0 - spread) / count);
-  return support * square(z - tau);
+  return support * (z - tau);
 }
+Value entmax15_of(Value x) { return square(entmax15_root_of(x)); }
 
 static Value half(Value x, size_t which) {
   if (x.extent(-1) % 2) {

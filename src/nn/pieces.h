@@ -29,6 +29,8 @@ Value softmax_of(Value x);
 Value log_softmax_of(Value x);
 Value sparsemax_of(Value x);
 Value entmax15_of(Value x);
+/// Its square root: every derivative exists where an element is 0.
+Value entmax15_root_of(Value x);
 Value first_half(Value x);
 Value second_half(Value x);
 Value clamped_swiglu(Value a, Value b, Value alpha, Value limit);

@@ -110,6 +110,23 @@ Value padded(Value x, const std::vector<WindowAxis>& axes, double value) {
   return pad(x, lo, hi, {}, value);
 }
 
+int64_t links_of(const std::vector<WindowAxis>& axes) {
+  int64_t links = 1;
+  for (const WindowAxis& axis : axes) {
+    int64_t along = 0;
+    for (int64_t k = 0; k < axis.size; ++k) {
+      // The places whose element k lies inside: 0 <= place·stride + shift < extent.
+      const int64_t shift = k * axis.dilation - axis.lo;
+      const int64_t first = shift >= 0 ? 0 : (-shift + axis.stride - 1) / axis.stride;
+      const int64_t room = axis.extent - 1 - shift;
+      const int64_t last = room < 0 ? -1 : std::min(axis.places - 1, room / axis.stride);
+      along += std::max<int64_t>(last - first + 1, 0);
+    }
+    links *= along;
+  }
+  return links;
+}
+
 Dims places_of(const std::vector<WindowAxis>& axes) {
   Dims places;
   for (const WindowAxis& axis : axes) places.push_back(axis.places);
@@ -132,10 +149,7 @@ Dims read_sides(std::string_view text) {
       if (value >= 0) value = value * 10 + (c - '0');
     }
     if (value < 0) {
-      throw ArgumentError(cat("\"", excerpt(text),
-                              "\" is no padding; write valid, same, "
-                              "same_lower, causal, or numbers of elements such as 1, 1x2 or "
-                              "1x2/0x2 (before/after)"));
+      throw ArgumentError("valid, same, same_lower, causal, or numbers such as 1, 1x2 or 1x2/0x2");
     }
     result.push_back(value);
   }

@@ -37,6 +37,13 @@ std::vector<WindowAxis> window_axes(std::string_view who, const Shape& x,
 
 /// x with the padding of its windows, filled with `value`.
 Value padded(Value x, const std::vector<WindowAxis>& axes, double value);
+/// How many pairs of an element and a place there are: padding is linked to nothing.
+int64_t links_of(const std::vector<WindowAxis>& axes);
 Dims places_of(const std::vector<WindowAxis>& axes);
+
+/// The windows of a transposed convolution of x [batch, in, …]: `extent` is that of its result, and
+/// `places` are x's. `behind` more places follow that no window reaches.
+std::vector<WindowAxis> transposed_axes(std::string_view who, const Shape& x, const Dims& size,
+                                        const TransposedConvOptions& options);
 
 }  // namespace soma

@@ -176,10 +176,10 @@ Chain unit_length(double eps) {
 }
 
 // Box and Muller's normal numbers. The streams lie far from those of layers.
-Chain noise(const Schedule& eta, double gamma, double seed) {
+Chain noise(const Schedule& eta, double gamma, int64_t seed) {
   return each([=](Step& step, size_t i, Value g) {
     constexpr int64_t stream = int64_t{0x6e6f} << 40;
-    const Value from = reshape(step.graph.constant(seed, i64), {1});
+    const Value from = reshape(step.graph.constant(static_cast<double>(seed), i64), {1});
     const Value key = concat({from, reshape(step.done, {1})}, 0);
     const auto own = stream + 2 * static_cast<int64_t>(step.params[i].id());
     const Value u = rng(key, g.shape(), own, g.type()), w = rng(key, g.shape(), own + 1, g.type());

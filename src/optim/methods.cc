@@ -257,9 +257,8 @@ Values two_loops(const std::vector<Values>& s, const std::vector<Values>& y, Val
 
 }  // namespace
 
-Chain quasi_newton(const Schedule& rate, double history) {
+Chain quasi_newton(const Schedule& rate, int64_t count) {
   return {[=](Step& step, std::span<const Value> g) {
-    const auto count = static_cast<int64_t>(history);
     Values way, turn;
     for (size_t i = 0; i < g.size(); ++i) {
       const Value point = step.state(i, "point"), slope = step.state(i, "slope");
@@ -297,11 +296,11 @@ namespace {
 
 // Newton and Schulz's iteration with Jordan's coefficients: nearly the nearest matrix whose rows or
 // columns are orthonormal.
-Value orthogonalized(Value m, int rounds, double eps) {
+Value orthogonalized(Value m, int64_t rounds, double eps) {
   const bool tall = m.extent(0) > m.extent(1);
   Value x = tall ? transpose(m) : m;
   x = x / max(norm_of(x), eps);
-  for (int round = 0; round < rounds; ++round) {
+  for (int64_t round = 0; round < rounds; ++round) {
     const Value a = dot(x, x, false, true);
     const Value b = -4.7750 * a + 2.0315 * dot(a, a);
     x = 3.4445 * x + dot(b, x);
@@ -311,7 +310,7 @@ Value orthogonalized(Value m, int rounds, double eps) {
 
 }  // namespace
 
-Chain muon_step(const Schedule& rate, double mu, double decay, double rounds, double eps,
+Chain muon_step(const Schedule& rate, double mu, double decay, int64_t rounds, double eps,
                 const Schedule& adam_rate, double beta1, double beta2) {
   return each([=](Step& step, size_t i, Value g) {
     const Value t = step.before(i);
@@ -319,8 +318,7 @@ Chain muon_step(const Schedule& rate, double mu, double decay, double rounds, do
     const Value m = running_mean(step, step.state(i, "momentum"), g, mu);
     const Value ahead = (1 - mu) * g + mu * m;
     const double wide = static_cast<double>(g.extent(1)) / static_cast<double>(g.extent(0));
-    const Value step_ =
-        std::sqrt(std::max(1.0, wide)) * orthogonalized(ahead, static_cast<int>(rounds), eps);
+    const Value step_ = std::sqrt(std::max(1.0, wide)) * orthogonalized(ahead, rounds, eps);
     return rate(t) * (decay == 0 ? step_ : step_ + decay * step.params[i]);
   });
 }
@@ -328,13 +326,13 @@ Chain muon_step(const Schedule& rate, double mu, double decay, double rounds, do
 namespace {
 
 // a^(-1/4) of a symmetric positive matrix, by the coupled Newton iteration (Guo & Higham 2006).
-Value inverse_fourth_root(Value a, int rounds) {
+Value inverse_fourth_root(Value a, int64_t rounds) {
   const Shape shape = a.shape();
   Graph& graph = a.graph();
   const Value unit = cast(eq(iota(graph, shape, 0, i32), iota(graph, shape, 1, i32)), a.type());
   const Value z = 2.5 / norm_of(a);
   Value m = z * a, x = sqrt(sqrt(z)) * unit;
-  for (int round = 0; round < rounds; ++round) {
+  for (int64_t round = 0; round < rounds; ++round) {
     const Value t = 1.25 * unit - 0.25 * m, t2 = dot(t, t);
     m = dot(dot(t2, t2), m);
     x = dot(x, t);
@@ -344,7 +342,7 @@ Value inverse_fourth_root(Value a, int rounds) {
 
 }  // namespace
 
-Chain shampoo_scale(double eps, double rounds) {
+Chain shampoo_scale(double eps, int64_t rounds) {
   return each([=](Step& step, size_t i, Value g) {
     if (g.rank() != 2) {
       const Value old = step.state(i, "sum", Reader<double>::write(eps)), total = old + square(g);
@@ -356,7 +354,7 @@ Chain shampoo_scale(double eps, double rounds) {
       const Value old = step.state(i, name, {g.extent(axis), g.extent(axis)}, start);
       const Value total = old + added;
       step.update(old, total);
-      return inverse_fourth_root(total, static_cast<int>(rounds));
+      return inverse_fourth_root(total, rounds);
     };
     const Value left = root("left", 0, dot(g, g, false, true));
     const Value right = root("right", 1, dot(g, g, true, false));

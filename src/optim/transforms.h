@@ -70,7 +70,7 @@ Chain clip_block(double most);
 Chain clip_unitwise(double ratio, double eps);
 Chain center();
 Chain unit_length(double eps);
-Chain noise(const Schedule& eta, double gamma, double seed);
+Chain noise(const Schedule& eta, double gamma, int64_t seed);
 Chain without_nans();
 Chain trust_ratio();
 
@@ -114,23 +114,23 @@ Chain without_schedule(const Schedule& rate, double beta);
 Chain distance_over_gradients(const Schedule& rate, double start, bool weighted);
 Chain prodigy_step(const Schedule& rate, double beta1, double beta2, double eps, double start,
                    double decay);
-Chain quasi_newton(const Schedule& rate, double history);
-Chain muon_step(const Schedule& rate, double mu, double decay, double rounds, double eps,
+Chain quasi_newton(const Schedule& rate, int64_t history);
+Chain muon_step(const Schedule& rate, double mu, double decay, int64_t rounds, double eps,
                 const Schedule& adam_rate, double beta1, double beta2);
-Chain shampoo_scale(double eps, double rounds);
+Chain shampoo_scale(double eps, int64_t rounds);
 Chain polyak(double most, double least_loss, double eps);
 Chain sharpness(double rho, bool adaptive);
 
 // ---------------------------------------------------------------- wrappers.cc
 
-Chain accumulate_mean(double batches);
+Chain accumulate_mean(int64_t batches);
 Chain only_finite();
 Chain only_small(double most);
-Chain plateau(double factor, double patience, double threshold, double cooldown, double window,
+Chain plateau(double factor, int64_t patience, double threshold, int64_t cooldown, int64_t window,
               double least);
-Chain look_ahead(double every, double alpha);
+Chain look_ahead(int64_t every, double alpha);
 Chain moving_average(double decay, bool warm);
-Chain equal_average(double start, double every);
+Chain equal_average(int64_t start, int64_t every);
 Chain project_norm(double least, double most, double rate);
 Chain project_non_negative();
 

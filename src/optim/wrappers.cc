@@ -14,15 +14,17 @@ void take_only_if(Step& step, Value condition) {
 }
 
 // Whether the step of that number (1 for the first) is every so-many-th, counted from `start`.
-Value is_turn(const Step& step, double start, double every) {
-  const Value past = step.done + (1 - start);
+Value is_turn(const Step& step, int64_t start, int64_t every_) {
+  const auto every = static_cast<double>(every_);
+  const Value past = step.done + static_cast<double>(1 - start);
   return logical_and(eq(past - past / every * every, 0.0), past >= 0.0);
 }
 
 }  // namespace
 
-Chain accumulate_mean(double batches) {
-  if (batches <= 1) return {};
+Chain accumulate_mean(int64_t count_) {
+  if (count_ == 1) return {};
+  const auto batches = static_cast<double>(count_);
   return {[=](Step& step, std::span<const Value> gradients) {
     needs_all(step, "accumulate");
     const Value count = step.scalar("batches", "0", i64), last = count + 1.0 >= batches;
@@ -67,8 +69,10 @@ Chain only_small(double most) {
 }
 
 // As PyTorch counts: the rate falls when the loss failed to improve more than `patience` times.
-Chain plateau(double factor, double patience, double threshold, double cooldown, double window,
-              double least) {
+Chain plateau(double factor, int64_t patience_, double threshold, int64_t cooldown_,
+              int64_t window_, double least) {
+  const auto patience = static_cast<double>(patience_), cooldown = static_cast<double>(cooldown_);
+  const auto window = static_cast<double>(window_);
   return {[=](Step& step, std::span<const Value> gradients) {
     needs_loss(step, "reduce_on_plateau");
     const Value scale = step.scalar("plateau/scale", "1"),
@@ -96,7 +100,7 @@ Chain plateau(double factor, double patience, double threshold, double cooldown,
   }};
 }
 
-Chain look_ahead(double every, double alpha) {
+Chain look_ahead(int64_t every, double alpha) {
   return after_each([=](Step& step, size_t i, Value p) {
     const auto slow = step.copy_of_start(i, "slow");
     const Value turn = is_turn(step, every, every);
@@ -115,12 +119,13 @@ Chain moving_average(double decay, bool warm) {
   });
 }
 
-Chain equal_average(double start, double every) {
+Chain equal_average(int64_t start, int64_t every) {
+  const auto from = static_cast<double>(start);
   return after_each([=](Step& step, size_t i, Value p) {
     const Value old = step.state(i, "average"), t = step.number(i);
-    const Value taken = max((t - start) * (1 / every), 0.0) + 1.0;
+    const Value taken = max((t - from) / static_cast<double>(every), 0.0) + 1.0;
     const Value now = select(is_turn(step, start, every), old + (p - old) / taken, old);
-    step.keep_average(i, old, select(t <= start, p, now));
+    step.keep_average(i, old, select(t <= from, p, now));
     return p;
   });
 }

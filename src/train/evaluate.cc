@@ -10,10 +10,15 @@ namespace soma {
 namespace train {
 
 std::vector<std::string> metric_names(const std::vector<std::string>& asked, const Target& target) {
+  if (!asked.empty() && !target.compares) {
+    throw ArgumentError(cat("the metric ", asked[0], " compares each output, or each row of ",
+                            "classes, with a target of its own, but this loss does not; leave the ",
+                            "metrics out"));
+  }
   if (!asked.empty()) return asked;
   if (target.decides) return {"accuracy"};
-  if (target.width == 1 || target.threshold > 0) return {"mae", "r2"};
-  return {};  // shares of classes as targets
+  if (target.numbers) return {"mae", "r2"};
+  return {};  // shares of classes as targets, logarithms, vectors
 }
 
 Evaluator::Evaluator(const Network& net, const Dataset& dataset, const Loss& loss,

@@ -78,7 +78,11 @@ Tensor& Trainer::array_of(const InputAttr& input) {
   }
   const auto known = carried_.find(input.name);
   if (known != carried_.end()) return known->second;
-  return carried_.emplace(input.name, initial_value(input, options_.seed)).first->second;
+  const Tensors* before = options_.optimizer_states;
+  const bool goes_on = before && before->count(input.name) > 0;
+  return carried_
+      .emplace(input.name, goes_on ? before->at(input.name) : initial_value(input, options_.seed))
+      .first->second;
 }
 
 History Trainer::run() {
@@ -87,6 +91,7 @@ History Trainer::run() {
   for (int epoch = 1; epoch <= options_.epochs && !history_.stopped; ++epoch) run_epoch(epoch);
   history_.seconds = seconds_since(start_);
   tell(Event::Kind::end);
+  history_.optimizer_states = carried_;
   return std::move(history_);
 }
 

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "soma/error.h"
 #include "src/base/text.h"
+#include "src/train/metric_sums.h"
 
 namespace soma {
 namespace train {
@@ -42,11 +44,11 @@ template <int places>
 class TopAccuracy : public Mean {
  public:
   void add(const Answers& a) override {
-    const auto width = static_cast<size_t>(a.width);
     for (size_t i = 0; i < a.labels.size(); ++i) {
-      const auto row = a.outputs.subspan(i * width, width);
-      const bool yes = width == 1 ? (row[0] > a.threshold) == (a.labels[i] != 0)
-                                  : rank_of(row, a.labels[i]) < places;
+      if (a.labels[i] < 0) continue;
+      const auto row = a.row(i);
+      const bool yes = row.size() == 1 ? (row[0] > a.threshold) == (a.labels[i] != 0)
+                                       : rank_of(row, a.labels[i]) < places;
       take(yes ? 1 : 0);
     }
     for (size_t i = 0; i < a.numbers.size(); ++i) {
@@ -55,96 +57,133 @@ class TopAccuracy : public Mean {
   }
 };
 
-class SquaredError : public Mean {
+/// The mean over all numbers of a function of output and target.
+template <double (*error)(double y, double t)>
+class ErrorMean : public Mean {
  public:
   void add(const Answers& a) override {
-    for (size_t i = 0; i < a.numbers.size(); ++i) {
-      const double error = static_cast<double>(a.outputs[i]) - a.numbers[i];
-      take(error * error);
-    }
+    for (size_t i = 0; i < a.numbers.size(); ++i) take(error(a.outputs[i], a.numbers[i]));
   }
 };
 
-class RootSquaredError : public SquaredError {
+double squared(double y, double t) { return (y - t) * (y - t); }
+double absolute(double y, double t) { return std::abs(y - t); }
+double signed_error(double y, double t) { return y - t; }
+double percentage(double y, double t) {
+  return std::abs(y - t) / std::max(std::abs(t), std::numeric_limits<double>::epsilon());
+}
+double symmetric_percentage(double y, double t) {
+  return y == t ? 0 : 2 * std::abs(y - t) / (std::abs(y) + std::abs(t));
+}
+double squared_logarithmic(double y, double t) {
+  return squared(std::log1p(std::max(y, 0.0)), std::log1p(std::max(t, 0.0)));
+}
+
+class RootSquaredError : public ErrorMean<squared> {
  public:
-  double value() const override { return std::sqrt(SquaredError::value()); }
+  double value() const override { return std::sqrt(ErrorMean::value()); }
+};
+class PeakSignal : public ErrorMean<squared> {
+ public:
+  double value() const override { return -10 * std::log10(ErrorMean::value()); }
 };
 
-class AbsoluteError : public Mean {
+class LargestError : public Metric {
  public:
+  void reset() override { largest_ = 0; }
   void add(const Answers& a) override {
     for (size_t i = 0; i < a.numbers.size(); ++i) {
-      take(std::abs(static_cast<double>(a.outputs[i]) - a.numbers[i]));
+      const double error = absolute(a.outputs[i], a.numbers[i]);
+      if (!(error <= largest_)) largest_ = error;
     }
   }
-};
-
-/// The share of the variance that the network explains, averaged over the output columns.
-class R2 : public Metric {
- public:
-  explicit R2(int64_t width) : columns_(static_cast<size_t>(width)) {}
-  void reset() override { std::fill(columns_.begin(), columns_.end(), Column{}); }
-  void add(const Answers& a) override {
-    for (size_t i = 0; i < a.numbers.size(); ++i) {
-      Column& column = columns_[i % columns_.size()];
-      const double target = a.numbers[i], error = a.outputs[i] - target;
-      // Welford (1962): the short formula loses the digits of large means.
-      const double before = target - column.mean;
-      column.mean += before / ++column.count;
-      column.spread += before * (target - column.mean);
-      column.errors += error * error;
-    }
-  }
-  double value() const override {
-    double sum = 0;
-    for (const Column& column : columns_) {
-      sum +=
-          column.spread > 0 ? 1 - column.errors / column.spread : (column.errors > 0 ? 0.0 : 1.0);
-    }
-    return sum / static_cast<double>(columns_.size());
-  }
+  double value() const override { return largest_; }
 
  private:
-  struct Column {
-    double count = 0, mean = 0, spread = 0, errors = 0;
-  };
-  std::vector<Column> columns_;
+  double largest_ = 0;
 };
 
+/// Something that is gathered, and one function of it.
+template <class Sums, double (*f)(const Sums&)>
+class Of : public Metric {
+ public:
+  explicit Of(int64_t width) : sums_(width) {}
+  void reset() override { sums_.reset(); }
+  void add(const Answers& answers) override { sums_.add(answers); }
+  double value() const override { return f(sums_); }
+
+ private:
+  Sums sums_;
+};
+
+using Made = std::unique_ptr<Metric>;
 template <class M>
-std::unique_ptr<Metric> plain(int64_t) {
+Made plain(int64_t) {
   return std::make_unique<M>();
+}
+template <class Sums, double (*f)(const Sums&)>
+Made of(int64_t width) {
+  return std::make_unique<Of<Sums, f>>(width);
 }
 
 enum class Targets : uint8_t { labels, numbers, both };
 struct Row {
   MetricInfo info;
   Targets targets;
-  std::unique_ptr<Metric> (*make)(int64_t width);
+  Made (*make)(int64_t width);
 };
-constexpr std::array<Row, 7> rows = {{
-    {{"accuracy", "the share of rows with the right answer", true},
-     Targets::both,
-     plain<TopAccuracy<1>>},
-    {{"top3_accuracy", "the share of rows whose label is among the three largest outputs", true},
-     Targets::labels,
-     plain<TopAccuracy<3>>},
-    {{"top5_accuracy", "the share of rows whose label is among the five largest outputs", true},
-     Targets::labels,
-     plain<TopAccuracy<5>>},
-    {{"mse", "the mean squared error: the mean of (y - t)²", false},
-     Targets::numbers,
-     plain<SquaredError>},
-    {{"rmse", "the square root of mse, in the unit of the target", false},
-     Targets::numbers,
-     plain<RootSquaredError>},
-    {{"mae", "the mean absolute error: the mean of |y - t|", false},
-     Targets::numbers,
-     plain<AbsoluteError>},
-    {{"r2", "the share of the variance explained: 1 - Σ(y - t)² / Σ(t - mean t)²", true},
-     Targets::numbers,
-     [](int64_t width) -> std::unique_ptr<Metric> { return std::make_unique<R2>(width); }},
-}};
+constexpr bool higher = true, lower = false;
+using enum Targets;
+
+// clang-format off
+// Of yes for one output, for targets of 0 and 1 and for two classes; else the mean over the classes
+// that occur: "of yes, or the mean over the classes".
+constexpr Row rows[] = {
+    {{"accuracy", "the share of rows with the right answer", higher}, both, plain<TopAccuracy<1>>},
+    {{"top3_accuracy", "the share of rows whose label is among the three largest outputs", higher}, labels, plain<TopAccuracy<3>>},
+    {{"top5_accuracy", "the share of rows whose label is among the five largest outputs", higher}, labels, plain<TopAccuracy<5>>},
+    {{"balanced_accuracy", "the mean over the classes of the share of their rows that is found", higher}, both, of<Confusion, balanced_accuracy>},
+    {{"precision", "the share of the answers that is right: TP / (TP + FP), of yes (the second of two classes), or the mean over several classes", higher}, both, of<Confusion, precision>},
+    {{"recall", "the share of the rows that is found: TP / (TP + FN), of yes, or the mean over several classes", higher}, both, of<Confusion, recall>},
+    {{"specificity", "the share of the other rows that is left out: TN / (TN + FP), of yes, or the mean over several classes", higher}, both, of<Confusion, specificity>},
+    {{"f1", "2 precision recall / (precision + recall), the Dice coefficient, of yes, or the mean over several classes", higher}, both, of<Confusion, f1>},
+    {{"f2", "as f1 with recall twice as important: (1 + b²) P R / (b² P + R), b = 2", higher}, both, of<Confusion, f2>},
+    {{"f05", "as f1 with precision twice as important: b = 0.5", higher}, both, of<Confusion, f_half>},
+    {{"macro_precision", "the mean of precision over the classes, also of two", higher}, both, of<Confusion, macro_precision>},
+    {{"macro_recall", "the mean of recall over the classes, also of two", higher}, both, of<Confusion, macro_recall>},
+    {{"macro_f1", "the mean of f1 over the classes, also of two", higher}, both, of<Confusion, macro_f1>},
+    {{"weighted_f1", "the mean of f1 over the classes, by their rows", higher}, both, of<Confusion, weighted_f1>},
+    {{"jaccard", "TP / (TP + FP + FN), of yes, or the mean over several classes", higher}, both, of<Confusion, jaccard>},
+    {{"mean_iou", "the mean of TP / (TP + FP + FN) over the classes, also of two: intersection over union", higher}, both, of<Confusion, mean_iou>},
+    {{"hamming", "the share of wrong answers", lower}, both, of<Confusion, hamming>},
+    {{"cohen_kappa", "(accuracy - chance) / (1 - chance), chance: the accuracy of the same answers in any order (Cohen 1960)", higher}, both, of<Confusion, kappa>},
+    {{"mcc", "Matthews' correlation of answers and labels (Matthews 1975; Gorodkin 2004)", higher}, both, of<Confusion, matthews>},
+    {{"auc_roc", "the chance that a row of the class has a larger output than another row, ties count half: of yes, or the mean over the classes, each against the rest", higher}, both, of<Ranking, roc_area>},
+    {{"auc_pr", "the area under precision over recall, as average precision: of yes, or the mean over the classes, each against the rest", higher}, both, of<Ranking, average_precision>},
+    {{"log_loss", "the mean of -ln of the probability of the label", lower}, both, of<Likelihood, log_loss>},
+    {{"perplexity", "e to the power log_loss", lower}, both, of<Likelihood, perplexity>},
+    {{"bits", "log_loss in bits: per character or token of a sequence", lower}, both, of<Likelihood, bits>},
+    {{"brier", "the mean of (probability of yes - t)², or of the sum of the squares over several classes (Brier 1950)", lower}, both, of<Likelihood, brier>},
+    {{"calibration_error", "the mean of |accuracy - confidence| over 15 equal steps of confidence, by their rows (Naeini+ 2015)", lower}, both, of<Calibration, calibration_error>},
+    {{"mse", "the mean squared error: the mean of (y - t)²", lower}, numbers, plain<ErrorMean<squared>>},
+    {{"rmse", "the square root of mse, in the unit of the target", lower}, numbers, plain<RootSquaredError>},
+    {{"mae", "the mean absolute error: the mean of |y - t|", lower}, numbers, plain<ErrorMean<absolute>>},
+    {{"mean_error", "the mean of y - t: near 0 for a network that errs to both sides alike", lower}, numbers, plain<ErrorMean<signed_error>>},
+    {{"median_error", "the median of |y - t|, averaged over the columns", lower}, numbers, of<Columns, median_error>},
+    {{"max_error", "the largest |y - t|", lower}, numbers, plain<LargestError>},
+    {{"mape", "the mean of |y - t| / |t|, a share and not in percent", lower}, numbers, plain<ErrorMean<percentage>>},
+    {{"smape", "the mean of 2 |y - t| / (|y| + |t|), between 0 and 2", lower}, numbers, plain<ErrorMean<symmetric_percentage>>},
+    {{"msle", "the mean of (ln(1 + y) - ln(1 + t))², negative numbers as 0", lower}, numbers, plain<ErrorMean<squared_logarithmic>>},
+    {{"psnr", "the peak signal-to-noise ratio of numbers between 0 and 1 in dB: -10 log10 mse", higher}, numbers, plain<PeakSignal>},
+    {{"r2", "the share of the variance explained: 1 - Σ(y - t)² / Σ(t - mean t)²", higher}, numbers, of<Moments, r2>},
+    {{"explained_variance", "as r2, but the errors may have a mean: 1 - variance(y - t) / variance(t)", higher}, numbers, of<Moments, explained_variance>},
+    {{"pearson", "the correlation of y and t, averaged over the columns", higher}, numbers, of<Moments, pearson>},
+    {{"spearman", "the correlation of the ranks of y and t, averaged over the columns", higher}, numbers, of<Columns, spearman>},
+    {{"concordance", "2 cov(y, t) / (var y + var t + (mean y - mean t)²), averaged over the columns (Lin 1989)", higher}, numbers, of<Moments, concordance>},
+    {{"cosine_similarity", "the mean over the rows of y·t / (|y| |t|)", higher}, numbers, of<RowMeans, cosine>},
+    {{"kl_divergence", "the mean over the rows of Σ t ln(t / p), p the probabilities of the classes", lower}, numbers, of<RowMeans, divergence>},
+};
+// clang-format on
 
 const Row& find(std::string_view name) {
   std::vector<std::string> names;
@@ -166,7 +205,8 @@ Metrics::Metrics(const std::vector<std::string>& names, bool labels, int64_t wid
       throw ArgumentError(cat("the metric ", name, " is for ", labels ? "numbers" : "classes",
                               ", but the targets are ", labels ? "classes" : "numbers"));
     }
-    metrics_.push_back(row.make(width));
+    const bool yes_or_no = row.targets == both && !labels;  // of each number
+    metrics_.push_back(row.make(yes_or_no ? 1 : width));
   }
 }
 
@@ -190,7 +230,7 @@ std::vector<Score> Metrics::scores() const {
 
 std::span<const MetricInfo> metric_table() {
   static const auto infos = [] {
-    std::array<MetricInfo, train::rows.size()> all{};
+    std::array<MetricInfo, std::size(train::rows)> all{};
     for (size_t i = 0; i < all.size(); ++i) all[i] = train::rows[i].info;
     return all;
   }();

@@ -14,10 +14,15 @@ namespace soma::train {
 struct Answers {
   std::span<const float> outputs;  ///< [rows, width]
   int64_t width = 1;
-  std::span<const int32_t> labels;  ///< [rows], or empty
+  std::span<const int32_t> labels;  ///< [rows], or empty; negative ones count for nothing
   std::span<const float> numbers;   ///< [rows, width], or empty
   /// Where a single output means "yes": 0 for logits, 0.5 for probabilities.
   double threshold = 0.5;
+
+  bool logits() const { return threshold == 0; }
+  std::span<const float> row(size_t i) const {
+    return outputs.subspan(i * static_cast<size_t>(width), static_cast<size_t>(width));
+  }
 };
 
 /// The sums behind one metric.

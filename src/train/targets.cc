@@ -63,6 +63,10 @@ void try_loss(const Shape& output, const Loss& loss, const Target& target) {
 Target labels_target(const Shape& output, const Dataset& dataset, const Loss& loss, Target target) {
   target.type = i32;
   const int64_t classes = dataset.classes();
+  if (loss.row().answer == LossAnswer::other) {  // labels that are no classes of the last layer
+    try_loss(output, loss, target);
+    return target;
+  }
   const int64_t most = target.width == 1 ? 2 : target.width;  // one output says yes or no
   if (classes > most) {
     throw ShapeError(cat(name_of(dataset), " has ", classes, " classes, but the last layer has ",
@@ -97,16 +101,21 @@ static Target check_output(const Network& net, const std::string& layer, const D
   target.shape = dataset.target_shape();
   const Shape output = net.shape_of(layer);
   target.width = output.empty() ? 1 : output.back();
-  const bool several_classes = loss.name() == "cross_entropy";
-  if (several_classes && target.width == 1) {
-    throw ArgumentError(
-        "cross_entropy compares classes, but the last layer has 1 neuron; give it one for each "
-        "class, or use binary_cross_entropy for yes and no, or mean_squared_error for numbers");
+  const LossAnswer answer = loss.row().answer;
+  if (answer == LossAnswer::classes && target.width == 1) {
+    throw ArgumentError(cat(
+        loss.name(), " compares classes, but the last layer has 1 neuron; give it one for each ",
+        "class, or use binary_cross_entropy for yes and no, or mean_squared_error for numbers"));
   }
+  const int64_t rows = output.elements() / std::max<int64_t>(target.width, 1);
+  target.compares = dataset.is_classification()
+                        ? answer != LossAnswer::other && target.shape.elements() == rows
+                        : target.shape.elements() == output.elements();
   // A loss that refuses sigmoid applies it itself: its outputs are logits.
   const bool logits = !loss_objection(loss, activation_named("sigmoid")).empty();
   target.threshold = logits ? 0 : 0.5;
-  target.decides = dataset.is_classification() || (logits && !several_classes);
+  target.decides = target.compares && (dataset.is_classification() || answer == LossAnswer::yes_no);
+  target.numbers = target.compares && answer == LossAnswer::numbers;
   if (dataset.is_classification()) return labels_target(output, dataset, loss, target);
   try_loss(output, loss, target);
   return target;

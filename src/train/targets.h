@@ -17,6 +17,8 @@ struct Target {
   bool one_hot = false;    ///< Labels that the loss compares as 0 and 1 for each class.
   int64_t width = 1;       ///< The last extent of the network's output.
   bool decides = false;    ///< The targets are classes, or yes and no: accuracy means something.
+  bool compares = true;    ///< Each output, or row of classes, has its target: metrics make sense.
+  bool numbers = false;    ///< The outputs are numbers like the targets: so do mae and r2.
   double threshold = 0.5;  ///< See Answers.
 };
 

@@ -28,6 +28,9 @@ TEST(Philox, MapsElementsToCounterWords) {
   for (uint64_t word = 0; word < 4; ++word)
     EXPECT_EQ(philox_bits(seed, 9, 7, ((uint64_t{1} << 32) + 5) * 4 + word), block[word]);
   static_assert(philox_bits(0, 0, 0, 0) == 0x6627e8d5);
+  // Layers are 2^32 streams apart: the high half counts, too.
+  const PhiloxCounter far = philox({5, 3, 7, 9}, {0xa4093822, 0x299f31d0});
+  EXPECT_EQ(philox_bits(seed, 9, (uint64_t{3} << 32) + 7, 5 * 4 + 2), far[2]);
 }
 
 TEST(Random, DrawsTheElementsInOrder) {

@@ -50,6 +50,20 @@ TEST(DrawNetwork, StrongerLinksAreDarker) {
   EXPECT_THAT(svg, HasSubstr("opacity=\"0.5\"><title>hidden1 1 → output 0: -0.5</title>"));
 }
 
+TEST(DrawNetwork, LinksOfOnesOwnChoiceAreDrawnOneByOne) {
+  Network net = Network::parse(
+      "input 3 name=a, input 2 name=b, sparse 2 [i0>0:1 i4>1:-1] name=s from=a+b, wired 2 [i0>0:1 "
+      "i1>1:2 "
+      "0>1:-3] name=w");
+  net.initialize(1);
+  const std::string svg = draw_network(net);
+  EXPECT_EQ(xml_error(svg), "");
+  EXPECT_EQ(count(svg, "class=\"positive\"") + count(svg, "class=\"negative\""), 2u + 3u);
+  EXPECT_THAT(svg, HasSubstr("b 1 → s 1: -1"));
+  EXPECT_THAT(svg, HasSubstr("w 0 → w 1: -3"));
+  EXPECT_EQ(count(svg, "class=\"data\""), 5u);
+}
+
 TEST(DrawNetwork, BigLayersHaveAnEllipsis) {
   Network net{input({28, 28}), dense(128, relu), dense(10)};
   const std::string svg = draw_network(net);

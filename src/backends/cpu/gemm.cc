@@ -18,14 +18,6 @@ int64_t round_up(int64_t a, int64_t unit) { return ceil_div(a, unit) * unit; }
 /// Columns of the widest tile of any instruction set for so many rows.
 int64_t tile_cols(int64_t rows) { return rows == 1 ? 128 : rows <= 6 ? 64 : 32; }
 
-/// A block of B, 32 columns wide, stays in the first-level cache beside a few rows of A. Blocks are
-/// equal, and depend on nothing but the depth: they fix the order of the additions.
-int64_t depth_block_of(int64_t k, DType type) {
-  const int64_t most = 1024 / static_cast<int64_t>(size_of(type));
-  const int64_t blocks = std::max<int64_t>(1, ceil_div(k, most));
-  return std::max<int64_t>(4, round_up(ceil_div(k, blocks), 4));
-}
-
 double chunk_cycles(const GemmPlan& plan, int64_t rows, int64_t cols) {
   const int64_t width = cols <= 16 ? 16 : tile_cols(rows);
   const double panels = static_cast<double>(ceil_div(cols, width));
@@ -70,6 +62,12 @@ void cut(GemmPlan& plan, Rows rows) {
 
 }  // namespace
 
+int64_t gemm_depth_block(int64_t k, DType type) {
+  const int64_t most = 1024 / static_cast<int64_t>(size_of(type));
+  const int64_t blocks = std::max<int64_t>(1, ceil_div(k, most));
+  return std::max<int64_t>(4, round_up(ceil_div(k, blocks), 4));
+}
+
 GemmRegion GemmPlan::region(int64_t chunk) const {
   const int64_t row = chunk % row_chunks() * row_step, col = chunk / row_chunks() * col_step;
   return {row, std::min(m, row + row_step), col, std::min(n, col + col_step)};
@@ -88,7 +86,7 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool trans
                          b_row, ", ", n, "."));
   GemmPlan plan{m, n, k, transpose_a, transpose_b, lda, ldb, ldc, type, 1, 1, 32, false, 0};
   const int64_t bytes = static_cast<int64_t>(size_of(type));
-  plan.depth_block = depth_block_of(k, type);
+  plan.depth_block = gemm_depth_block(k, type);
   // Long columns of rows that lie pages apart strain the address translation; copying them once per
   // chunk is cheaper.
   plan.pack_b = !transpose_b && ldb * bytes >= 4096 && plan.depth_block * bytes >= 768;

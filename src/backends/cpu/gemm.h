@@ -35,6 +35,11 @@ struct GemmPlan {
   GemmRegion region(int64_t chunk) const;
 };
 
+/// How much of the depth is summed at a time: a block of B, 32 columns wide, stays in the
+/// first-level cache beside a few rows of A. Blocks are equal, and depend on nothing but the depth:
+/// they fix the order of the additions.
+int64_t gemm_depth_block(int64_t k, DType type);
+
 /// Whether chunks may cut rows: what follows a product at once may need them whole.
 enum class Rows : bool { cut, whole };
 

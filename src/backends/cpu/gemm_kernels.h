@@ -7,8 +7,6 @@
 // depend neither on the rectangle's place nor on who computes it.
 #pragma once
 
-#include <utility>
-
 #include "src/backends/cpu/isa.h"
 #include "src/backends/cpu/simd.h"
 
@@ -26,6 +24,7 @@ struct Tile {
   int64_t a_stride;
   const T* b;
   int64_t b_stride;
+  const int64_t* b_rows;  // instead of b_stride
   T* c;
   int64_t c_stride;
   int64_t depth;
@@ -34,10 +33,14 @@ struct Tile {
 /// What the sums of a tile are added to.
 enum class Start { zero, c, bias };
 
-template <class T, int rows, int vectors, bool transpose_a>
+/// How a tile's operands lie: A in rows or in columns, or B in rows at distances of a table.
+enum class Form { plain, transposed_a, indexed_b };
+
+template <class T, int rows, int vectors, Form form>
 __attribute__((noinline)) void multiply_tile(const Tile<T>& tile, Start start, const T* bias) {
   using V = Native<T>;
   constexpr int lanes = native_lanes<T>;
+  constexpr bool transpose_a = form == Form::transposed_a;
   V sum[rows][vectors];
   SOMA_UNROLL
   for (int i = 0; i < rows; ++i) SOMA_UNROLL
@@ -49,8 +52,9 @@ __attribute__((noinline)) void multiply_tile(const Tile<T>& tile, Start start, c
   SOMA_UNROLL_4
   for (int64_t p = 0; p < tile.depth; ++p) {
     V row[vectors];
+    const T* from = form == Form::indexed_b ? b + tile.b_rows[p] : b;
     SOMA_UNROLL
-    for (int j = 0; j < vectors; ++j) row[j] = load<V>(b + j * lanes);
+    for (int j = 0; j < vectors; ++j) row[j] = load<V>(from + j * lanes);
     SOMA_UNROLL
     for (int i = 0; i < rows; ++i) {
       const V value = (transpose_a ? a[i] : a[i * a_stride]) - V{};
@@ -75,25 +79,31 @@ using TileKernel = void(const Tile<T>&, Start, const T*);
 
 /// The tile of `rows` (one, or an even number) by `vectors` (a power of two); null when there is
 /// none. `row_step` runs over rows / 2.
-template <class T, int vectors, bool transpose_a, int row_step = tile_rows / 2>
+template <class T, int vectors, Form form, int row_step = tile_rows / 2>
 TileKernel<T>* tile_kernel(int64_t rows) {
   constexpr int most = vectors == 8 ? 1 : vectors == 4 ? low_rows : tile_rows;
   constexpr int here = row_step == 0 ? 1 : 2 * row_step;
   if constexpr (here <= most)
-    if (rows == here) return multiply_tile<T, here, vectors, transpose_a>;
+    if (rows == here) return multiply_tile<T, here, vectors, form>;
   if constexpr (row_step > 0)
-    return tile_kernel<T, vectors, transpose_a, row_step - 1>(rows);
+    return tile_kernel<T, vectors, form, row_step - 1>(rows);
   else
     return nullptr;
 }
-template <class T>
-TileKernel<T>* tile_kernel(int64_t rows, int64_t vectors, bool transpose_a) {
+template <class T, Form form>
+TileKernel<T>* tile_kernel(int64_t rows, int64_t vectors) {
   switch (vectors) {
-    case 1: return transpose_a ? tile_kernel<T, 1, true>(rows) : tile_kernel<T, 1, false>(rows);
-    case 2: return transpose_a ? tile_kernel<T, 2, true>(rows) : tile_kernel<T, 2, false>(rows);
-    case 4: return transpose_a ? tile_kernel<T, 4, true>(rows) : tile_kernel<T, 4, false>(rows);
-    default: return transpose_a ? tile_kernel<T, 8, true>(rows) : tile_kernel<T, 8, false>(rows);
+    case 1: return tile_kernel<T, 1, form>(rows);
+    case 2: return tile_kernel<T, 2, form>(rows);
+    case 4: return tile_kernel<T, 4, form>(rows);
+    default: return tile_kernel<T, 8, form>(rows);
   }
+}
+template <class T>
+TileKernel<T>* tile_kernel(int64_t rows, int64_t vectors, const GemmBlock& block) {
+  if (block.b_rows != nullptr) return tile_kernel<T, Form::indexed_b>(rows, vectors);
+  return block.transpose_a ? tile_kernel<T, Form::transposed_a>(rows, vectors)
+                           : tile_kernel<T, Form::plain>(rows, vectors);
 }
 
 /// Vectors across the widest tile for a rectangle of so many rows.
@@ -108,24 +118,6 @@ SOMA_INLINE int64_t next_rows(int64_t left) {
 }
 
 // --- Packing -------------------------------------------------------------------------------------
-
-/// Swaps the blocks of `step` lanes of two rows that a transposition exchanges.
-template <int step, class V, int... lane>
-SOMA_INLINE void exchange(V& low, V& high, std::integer_sequence<int, lane...>) {
-  constexpr int lanes = sizeof...(lane);
-  const V a = low, b = high;
-  low = __builtin_shufflevector(a, b, ((lane & step) != 0 ? lanes + lane - step : lane)...);
-  high = __builtin_shufflevector(a, b, ((lane & step) != 0 ? lanes + lane : lane + step)...);
-}
-template <class T, int step = native_lanes<T> / 2>
-SOMA_INLINE void transpose(Native<T> (&rows)[native_lanes<T>]) {
-  constexpr int lanes = native_lanes<T>;
-  SOMA_UNROLL
-  for (int i = 0; i < lanes; ++i)
-    if ((i & step) == 0)
-      exchange<step>(rows[i], rows[i + step], std::make_integer_sequence<int, lanes>{});
-  if constexpr (step > 1) transpose<T, step / 2>(rows);
-}
 
 /// panel[p][j] = b[j * b_stride + p] for one vector of columns j; columns from `cols` on are zero.
 template <class T>
@@ -193,7 +185,7 @@ void multiply_panel(const GemmBlock& block, Tile<T> tile, int64_t vectors, int64
   const bool whole = cols == vectors * native_lanes<T>;
   for (int64_t i = 0; i < block.rows;) {
     const int64_t rows = next_rows(block.rows - i);
-    TileKernel<T>* kernel = tile_kernel<T>(rows, vectors, block.transpose_a);
+    TileKernel<T>* kernel = tile_kernel<T>(rows, vectors, block);
     if (whole)
       kernel(tile, start, bias);
     else
@@ -224,7 +216,10 @@ void gemm_block(const GemmBlock& block) noexcept {
       int64_t vectors = widest;
       while (vectors > 1 && (vectors / 2) * lanes >= left) vectors /= 2;
       const int64_t width = vectors * lanes, cols = left < width ? left : width;
-      if (block.pack_b || block.transpose_b || cols < width) {
+      if (block.b_rows != nullptr) {
+        tile.b = static_cast<const T*>(block.b) + col;
+        tile.b_rows = block.b_rows + p;
+      } else if (block.pack_b || block.transpose_b || cols < width) {
         pack_panel(panel, width, block, p, col, depth, cols);
         tile.b = panel;
         tile.b_stride = width;

@@ -89,7 +89,10 @@ struct GemmBlock {
   void* c;                // C(row0, col0)
   int64_t lda, ldb, ldc;
   bool transpose_a, transpose_b;
-  bool pack_b;       // copy panels of B to scratch first; a transposed B always is
+  bool pack_b;  // copy panels of B to scratch first; a transposed B always is
+  // Not null: row p of op(B) starts b_rows[p] elements from b instead of p * ldb. Neither transpose
+  // flag nor pack_b may be set then, and a tile's width past the columns of each row is read.
+  const int64_t* b_rows;
   const void* bias;  // initialises every row of C when not null, unless accumulating
   bool accumulate;
   void* scratch;

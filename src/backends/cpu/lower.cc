@@ -6,11 +6,13 @@
 #include <map>
 #include <set>
 
+#include "src/backends/cpu/conv.h"
 #include "src/backends/cpu/dot.h"
 #include "src/backends/cpu/fused.h"
 #include "src/backends/cpu/opaque.h"
 #include "src/base/text.h"
 #include "src/exec/memory.h"
+#include "src/ir/cost.h"
 #include "src/ir/infer.h"
 #include "src/passes/fuse.h"
 
@@ -66,6 +68,8 @@ class Lowering {
     std::map<Id, Access> reads;
     std::map<Id, size_t> written;
     std::optional<DotPlan> dot;
+    std::shared_ptr<const ConvPlan> conv;
+    size_t conv_workspace = 0;
     bool epilogue_apart = false;  // the members run after the whole product
     int64_t chunks = 1;
     std::shared_ptr<Loop> loop;
@@ -100,6 +104,7 @@ class Lowering {
     Trial& trial = trials_[s];
     if (step.elements == 0 && fused(step)) return;
     if (step.anchor && graph_[*step.anchor].op == Op::scan) return try_scan(s);
+    if (step.anchor && graph_[*step.anchor].op == Op::conv) return try_conv(s);
     if (!fused(step)) return;
     if (step.anchor) {
       trial.dot =
@@ -122,6 +127,15 @@ class Lowering {
   static std::optional<int64_t> chunk_of(const Trial& trial) {
     if (!trial.dot || trial.epilogue_apart) return {};
     return trial.dot->chunk_elements();
+  }
+
+  /// Nothing is planned where there is nothing to add: such results are zeros.
+  void try_conv(size_t s) {
+    const Node& node = graph_[*steps_[s].anchor];
+    if (node.shape.elements() == 0 || flops(graph_, node) == 0) return;
+    Trial& trial = trials_[s];
+    trial.conv = plan_conv(node, graph_[node.in[0]].shape, graph_[node.in[1]].shape);
+    trial.conv_workspace = piece(static_cast<size_t>(trial.conv->workspace_bytes), s, s);
   }
 
   void try_scan(size_t s) {
@@ -345,8 +359,24 @@ class Lowering {
       const auto bytes = static_cast<int64_t>(size_of(graph_[operand.base].type));
       in.push_back({buffer_of(operand.base), operand.offset * bytes});
     }
+    if (node.op == Op::conv) return emit_conv(s, in);
     emit(s, opaque_instruction(graph_, node, std::move(in), buffer_of(*step.anchor)), 0,
          cat(info(node.op).name, " ", node.shape));
+  }
+
+  void emit_conv(size_t s, const std::vector<Array>& in) {
+    const Trial& trial = trials_[s];
+    const size_t out = buffer_of(*steps_[s].anchor);
+    if (!trial.conv) {
+      const Node& node = graph_[*steps_[s].anchor];
+      if (node.shape.elements() == 0) return;
+      return emit(s, fill_instruction(out, node.type, 0, node.shape.elements()), 0, "fill");
+    }
+    for (Instruction& i :
+         trial.conv->instructions({in[0], in[1], out, trial.conv_workspace}, isa_)) {
+      std::string text = i.text;
+      emit(s, std::move(i), static_cast<size_t>(trial.conv->scratch_bytes), std::move(text));
+    }
   }
 
   void emit_loop(size_t s) {

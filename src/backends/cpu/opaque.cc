@@ -4,7 +4,6 @@
 #include <cstring>
 #include <limits>
 
-#include "src/backends/cpu/conv.h"
 #include "src/base/visit.h"
 
 namespace soma::cpu {
@@ -188,20 +187,6 @@ void concat_chunks(const void* args, Memory memory, int64_t begin, int64_t end,
   }
 }
 
-// ---- conv: see conv.h
-
-void conv_chunks(const void* args, Memory memory, int64_t begin, int64_t end, std::byte*) noexcept {
-  const Args& a = *static_cast<const Args*>(args);
-  const auto& attr = a.node.as<ConvAttr>();
-  if (a.node.type == f32) {
-    run_conv(attr, a.shapes[0], a.shapes[1], a.node.shape, a.input<float>(memory, 0),
-             a.input<float>(memory, 1), a.output<float>(memory), begin, end);
-  } else {
-    run_conv(attr, a.shapes[0], a.shapes[1], a.node.shape, a.input<double>(memory, 0),
-             a.input<double>(memory, 1), a.output<double>(memory), begin, end);
-  }
-}
-
 }  // namespace
 
 Instruction opaque_instruction(const Graph& graph, const Node& node, std::vector<Array> in,
@@ -245,14 +230,9 @@ Instruction opaque_instruction(const Graph& graph, const Node& node, std::vector
       result.chunks = y.rank() ? y[0] : 1;
       result.kernel = pad_chunks;
       break;
-    case Op::concat:
+    default:
       split_at(y, node.as<ConcatAttr>().axis);
       result.kernel = concat_chunks;
-      break;
-    default:
-      result.chunks = conv_chunk_count(node.shape);
-      result.flops = conv_flops(node.as<ConvAttr>(), x, args->shapes[1], y);
-      result.kernel = conv_chunks;
       break;
   }
   if (y.elements() == 0) result.chunks = 0;

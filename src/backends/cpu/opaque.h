@@ -12,7 +12,7 @@ struct Array {
   int64_t offset = 0;
 };
 
-/// The instruction for a step around conv, gather, scatter_add, fold, argmax, pad or concat.
+/// The instruction for a step around gather, scatter_add, fold, argmax, pad or concat.
 Instruction opaque_instruction(const Graph& graph, const Node& node, std::vector<Array> in,
                                size_t out);
 

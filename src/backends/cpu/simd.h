@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -129,6 +130,24 @@ SOMA_INLINE Vector<double, 2> multiply_add(Vector<double, 2> a, Vector<double, 2
   return (Vector<double, 2>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 }
 #endif
+
+/// Swaps the blocks of `step` lanes of two rows that a transposition exchanges.
+template <int step, class V, int... lane>
+SOMA_INLINE void exchange(V& low, V& high, std::integer_sequence<int, lane...>) {
+  constexpr int lanes = sizeof...(lane);
+  const V a = low, b = high;
+  low = __builtin_shufflevector(a, b, ((lane & step) != 0 ? lanes + lane - step : lane)...);
+  high = __builtin_shufflevector(a, b, ((lane & step) != 0 ? lanes + lane : lane + step)...);
+}
+template <class T, int step = native_lanes<T> / 2>
+SOMA_INLINE void transpose(Native<T> (&rows)[native_lanes<T>]) {
+  constexpr int lanes = native_lanes<T>;
+  SOMA_UNROLL
+  for (int i = 0; i < lanes; ++i)
+    if ((i & step) == 0)
+      exchange<step>(rows[i], rows[i + step], std::make_integer_sequence<int, lanes>{});
+  if constexpr (step > 1) transpose<T, step / 2>(rows);
+}
 
 }  // namespace
 }  // namespace soma::cpu
