@@ -55,7 +55,6 @@ class Site {
 
   bool has(size_t i) const { return i < operands_.size() && operands_[i] != nullptr; }
   Value in(size_t i) const;
-  Value in_or(size_t i, Value absent) const { return has(i) ? in(i) : absent; }
   /// An input whose numbers must be known while the graph is built.
   const Tensor& known(size_t i) const;
   std::vector<int64_t> integers(size_t i) const;

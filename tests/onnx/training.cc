@@ -20,28 +20,36 @@ Value gemm(const Site& at) {
 // The classes last, as Soma's losses want them.
 Value classes_last(Value x) { return x.rank() > 2 ? move_axis(x, 1, x.rank() - 1) : x; }
 
-// From log-probabilities: -w[t] log_p[t], 0 where the target is to be ignored.
-Value negative_log_likelihood(const Site& at, Value log_p) {
-  const Value rows = classes_last(log_p);
-  Value target = at.in(1);
-  const int64_t classes = rows.extent(-1);
-  if (at.set("ignore_index")) {  // outside the classes: one_hot gives zeros
-    const Value ignored = eq(target, static_cast<double>(at.integer("ignore_index", 0)));
-    target = select(ignored, -1.0, target);
+// Soma counts a negative label for nothing; ONNX names the label that is to be ignored.
+Value labels_of(const Site& at) {
+  const Value target = at.in(1);
+  if (!at.set("ignore_index")) return target;
+  const Value ignored = eq(target, static_cast<double>(at.integer("ignore_index", 0)));
+  return select(ignored, -1.0, target);
+}
+
+std::vector<double> class_weights(const Site& at) {
+  std::vector<double> weights;
+  for (int64_t i = 0; at.has(2) && i < at.known(2).elements(); ++i) {
+    weights.push_back(at.known(2).at(i));
   }
-  Value weight = one_hot(target, classes, rows.type());
-  if (at.has(2)) weight = weight * at.in(2);
-  const Value loss = -sum(weight * rows, {-1});
+  return weights;
+}
+
+Value class_loss(const Site& at, const Loss& loss) {
+  const Value p = classes_last(at.in(0)), t = labels_of(at);
   const std::string reduction = at.text("reduction", "mean");
-  if (reduction == "none") return loss;
-  return reduction == "sum" ? sum(loss) : sum(loss) / sum(weight);
+  if (reduction == "mean") return loss(p, t);
+  const Value each = loss.row().build(p, t, loss.arguments()).loss;
+  return reduction == "sum" ? sum(each) : each;
 }
 
 std::vector<Value> softmax_cross_entropy(const Site& at) {
+  const Value loss = class_loss(at, cross_entropy(0, class_weights(at)));
+  if (at.outputs() < 2) return {loss};
   ActivationContext context;
   context.axis = 1;
-  const Value log_p = Activation(log_softmax)(at.in(0), context);
-  return {negative_log_likelihood(at, log_p), log_p};
+  return {loss, Activation(log_softmax)(at.in(0), context)};
 }
 
 // ---- optimizers
@@ -123,9 +131,10 @@ void add_products(Table& table) {
 }
 
 void add_losses(Table& table) {
-  table.add("NegativeLogLikelihoodLoss", "one_hot, sum",
-            [](const Site& at) { return negative_log_likelihood(at, at.in(0)); });
-  table.add("SoftmaxCrossEntropyLoss", "log_softmax, one_hot, sum", softmax_cross_entropy);
+  table.add("NegativeLogLikelihoodLoss", "negative_log_likelihood", [](const Site& at) {
+    return class_loss(at, negative_log_likelihood(class_weights(at)));
+  });
+  table.add("SoftmaxCrossEntropyLoss", "cross_entropy, log_softmax", softmax_cross_entropy);
 }
 
 void add_optimizers(Table& table) {
