@@ -170,6 +170,24 @@ Value build_slice(LayerBuild& at, int64_t from, int64_t to, int64_t step, int64_
   return slice(x, lo, hi, steps);
 }
 
+Value build_permute(LayerBuild& at, std::vector<double> axes) {
+  const Value x = at.in();
+  Dims order{0}, sorted;
+  for (const double axis : axes) {
+    if (order.size() < x.rank()) order.push_back(whole(at, axis));
+  }
+  sorted = order;
+  std::sort(sorted.begin(), sorted.end());
+  bool fits = static_cast<int>(axes.size()) + 1 == x.rank();
+  for (int i = 0; i < sorted.size(); ++i) fits = fits && sorted[i] == i;
+  if (!fits) {
+    at.fail(cat("needs each axis of the sample once, from 1 to ", x.rank() - 1, "; found [",
+                join(axes, " "), "]"));
+  }
+  if (order != sorted) refuse_streaming_along(at, x, 1);
+  return transpose(x, order);
+}
+
 Value build_repeat_vector(LayerBuild& at, int64_t times) {
   if (at.streaming()) at.fail("makes a sequence at once and cannot stream");
   const Value x = at.flat();

@@ -54,7 +54,7 @@ TEST(MergeLayers, HaveGradientsAndRunOnTheCpu) {
     expect_sound_network(two + merge + " from=a+b");
   }
   for (const std::string layer :
-       {"columns [3 0 1] axis=1", "slice -4 -1 step=2", "flatten, repeat_vector 3",
+       {"columns [3 0 1] axis=1", "slice -4 -1 step=2", "permute [2 1]", "flatten, repeat_vector 3",
         "rescaling 2 shift=0.5", "clip -0.5 0.7", "residual [rescaling 2, batch_norm]",
         "residual [flatten, 4] shortcut=[flatten, 4] activation=tanh", "highway [rescaling 0.5]",
         "highway [dynamic_tanh] gate=[rescaling 2]", "gated [rescaling 3] [slice 1 2 axis=2]"}) {
@@ -70,6 +70,8 @@ TEST(MergeLayers, PlacesAndShapes) {
   EXPECT_EQ(results("input 4, slice 0 0 2", x), (List{10, 12}));
   EXPECT_EQ(results("input 4, repeat_vector 2, flatten", x),
             (List{10, 11, 12, 13, 10, 11, 12, 13}));
+  EXPECT_EQ(results("input 2x2, permute [2 1], flatten", Tensor::of({1, 2, 2}, {1, 2, 3, 4})),
+            (List{1, 3, 2, 4}));
   EXPECT_EQ(results("input 4, rescaling 0.5 -1", x), (List{4, 4.5, 5, 5.5}));
   EXPECT_EQ(results("input 4, clip 10.5 12", x), (List{10.5, 11, 12, 12}));
 }
@@ -104,6 +106,7 @@ TEST(MergeLayers, SayWhatDoesNotFit) {
   EXPECT_ERROR(ShapeError, parse("input 3, columns [0 3]"), "place 3", "0 to 2");
   EXPECT_ERROR(ShapeError, parse("input 3, columns [0.5]"), "whole numbers", "0.5");
   EXPECT_ERROR(ShapeError, parse("input 3, slice 2 1"), "from 2 up to 1");
+  EXPECT_ERROR(ShapeError, parse("input 3x2, permute [1 1]"), "[1 1]");
   EXPECT_ERROR(ShapeError, parse("input 3, clip 2 1"), "wrong way");
 }
 
