@@ -42,8 +42,10 @@ struct AttentionOptions {
   Value mask = {};  ///< bool, broadcast to [batch, heads, queries, keys].
   /// Added to the scores, same broadcasting. -inf, and everything below -1e30, hides the key.
   Value bias = {};
-  Value position = {};       ///< Integer scalar: `offset` known only when the program runs.
-  Value key_positions = {};  ///< Integers [keys]; below 0: an empty place. Without: 0, 1, 2, …
+  /// Integer [] or [batch]: what to add to `offset`, known only when the program runs.
+  Value position = {};
+  /// Integers [keys] or [batch, keys]; below 0: an empty place. Without: 0, 1, 2, …
+  Value key_positions = {};
   /// The share of weights set to 0, the others growing by 1/(1 - dropout), where `noise`, uniform
   /// numbers in [0, 1) of shape [batch, heads, queries, keys], is below it. Without noise: none.
   double dropout = 0;
@@ -95,7 +97,9 @@ struct RotaryOptions {
   Pairing pairing = Pairing::halves;
   int64_t depth = 0;  ///< How many of the leading numbers turn; even; 0: all (GPT-NeoX: a quarter).
   int64_t offset = 0;
-  Value position = {};  ///< Integer scalar: `offset` known only when the program runs.
+  /// Integer [] or, for x [batch, …], [batch]: what to add to `offset`, known only when the program
+  /// runs.
+  Value position = {};
 };
 /// Rotary positions (Su+ 2021, arXiv:2104.09864): pair i of x [..., time, depth] at position
 /// p = offset + t turns by the angle p base^(-2i / depth). Scores of two turned vectors depend on
@@ -104,13 +108,15 @@ Value rotary(Value x, const RotaryOptions& options = {});
 
 /// Sinusoidal positions (Vaswani+ 2017): [time, width] with sin and cos of p base^(-2i / width).
 /// interleaved is the paper's order (sin, cos, sin, cos, …), halves has all sines, then all cosines
-/// (tensor2tensor does so, but spaces its rates by width/2 - 1). An odd width ends with a sine, with
-/// halves in the middle. `position`, an integer scalar, is added to 0, 1, 2, …
+/// (tensor2tensor does so, but spaces its rates by width/2 - 1). An odd width ends with a sine,
+/// with halves in the middle. `position`, an integer scalar, is added to 0, 1, 2, …; with
+/// one for each sequence, [batch], the result is [batch, time, width].
 Value sinusoidal_positions(Graph& graph, int64_t time, int64_t width, DType type = f32,
                            Value position = {}, Pairing pairing = Pairing::interleaved,
                            double base = 10000);
-/// Learned positions: rows of table [max time, width] → [time, width], from `position` on. Rows
-/// beyond the table are zeros; throws ShapeError when `time` alone exceeds it.
+/// Learned positions: rows of table [max time, width] → [time, width], from `position` on (or
+/// [batch, time, width], as above). Rows beyond the table are zeros; throws ShapeError when `time`
+/// alone exceeds it.
 Value learned_positions(Value table, int64_t time, Value position = {});
 
 /// The slopes of ALiBi: 2^(-8 h / heads), h = 1 … heads, for powers of two; for other numbers
@@ -125,13 +131,13 @@ Value alibi_bias(Graph& graph, int64_t heads, int64_t queries, int64_t keys, int
 /// Keys and values of the steps so far, for decoding with the work of one step.
 struct KeyValueCache {
   Value keys, values;  ///< [batch, kv_heads, capacity, depth or width].
-  Value position;      ///< Integer scalar: how many steps came before.
+  Value position;      ///< Integer [] or [batch]: how many steps came before.
 };
 /// cache [batch, heads, capacity, depth] with rows [batch, heads, steps, depth] written to the
 /// places position, position + 1, … modulo the capacity: a ring that keeps the latest steps.
 Value cache_append(Value cache, Value rows, Value position);
 /// Which step each place of such a ring holds after `steps` were appended at `position`, [capacity]
-/// of the type of `position`; below 0: none yet.
+/// or [batch, capacity] of the type of `position`; below 0: none yet.
 Value cache_positions(int64_t capacity, int64_t steps, Value position);
 
 // ---------------------------------------------------------------- multi-head attention

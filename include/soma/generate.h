@@ -1,13 +1,16 @@
 // Choosing the next token from logits, and texts token by token.
 //
 //   Sampler sampler({.temperature = 0.8, .top_k = 40}, 1);
-//   auto text = generate([&](int64_t token) { return step(token); }, prompt, 200, sampler);
+//   Stream stream(net);
+//   auto text = generate(stream, prompt, 200, sampler);
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <span>
 #include <vector>
+
+#include "soma/stream.h"
 
 namespace soma {
 
@@ -54,6 +57,13 @@ class Sampler {
 /// token that stands for "start").
 std::vector<int64_t> generate(const std::function<std::span<const float>(int64_t token)>& next,
                               std::span<const int64_t> prompt, int64_t count, Sampler& sampler,
+                              const std::function<bool(int64_t token)>& each = {});
+
+/// The same with a stream of one sequence, one step per call, whose last layer gives logits. It
+/// goes on from what the stream has seen; reset() it for a new text. Throws ShapeError for other
+/// streams.
+std::vector<int64_t> generate(Stream& stream, std::span<const int64_t> prompt, int64_t count,
+                              Sampler& sampler,
                               const std::function<bool(int64_t token)>& each = {});
 
 }  // namespace soma

@@ -35,18 +35,27 @@ void check_options(const AttentionOptions& o) {
       throw TypeError(cat("attention: positions are i32 or i64, found ", position.type()));
     }
   }
-  if (o.position && o.position.rank() != 0) {
-    throw ShapeError(
-        cat("attention: the position is a scalar, found the shape ", o.position.shape()));
+  if (o.position && o.position.rank() > 1) {
+    throw ShapeError(cat("attention: the position is one number, or one for each sequence; found ",
+                         o.position.shape()));
   }
 }
 
-// The position of each query less that of each key, [queries, keys].
+// [] as it is, [batch] so that it goes beside [batch, heads, queries, keys].
+Value beside_scores(Value position) {
+  return position.rank() == 0 ? position : reshape(position, {-1, 1, 1, 1});
+}
+// [keys] or [batch, keys], the same.
+Value beside_scores_by_key(Value x) {
+  return x.rank() == 1 ? expand_dims(x, 0) : reshape(x, {x.extent(0), 1, 1, x.extent(1)});
+}
+
+// The position of each query less that of each key, [queries, keys] or [batch, 1, queries, keys].
 Value distances(Graph& graph, int64_t queries, int64_t keys, const AttentionOptions& o) {
   const DType type = o.position ? o.position.type() : i32;
   Value query = iota(graph, {queries, 1}, 0, type) + static_cast<double>(o.offset);
-  if (o.position) query = query + o.position;
-  const Value key = o.key_positions ? reshape(cast(o.key_positions, type), {1, keys})
+  if (o.position) query = query + beside_scores(o.position);
+  const Value key = o.key_positions ? beside_scores_by_key(cast(o.key_positions, type))
                                     : iota(graph, {1, keys}, 1, type);
   return query - key;
 }
@@ -64,7 +73,7 @@ Value weights_of(Value scores, const AttentionOptions& o) {
   if (o.causal) narrow(visible, distance >= 0.0);
   if (o.window > 0) narrow(visible, distance < static_cast<double>(o.window));
   if (o.window > 0 && !o.causal) narrow(visible, distance > -static_cast<double>(o.window));
-  if (o.key_positions) narrow(visible, reshape(o.key_positions, {1, keys}) >= 0.0);
+  if (o.key_positions) narrow(visible, beside_scores_by_key(o.key_positions) >= 0.0);
   if (o.mask) narrow(visible, o.mask);
   if (o.bias) {
     const Value shown = o.bias > hidden_score;
@@ -311,16 +320,21 @@ static void check_cache(int64_t capacity, int64_t steps, Value position) {
   if (steps > capacity) {
     throw ShapeError(cat("a cache of ", capacity, " steps cannot take ", steps, " at once"));
   }
-  if (position.rank() != 0 || !is_integer(position.type())) {
-    throw TypeError(cat("the position in a cache is an integer scalar, found ", position.type(),
-                        " ", position.shape()));
+  if (position.rank() > 1 || !is_integer(position.type())) {
+    throw TypeError(cat("the position in a cache is an integer, or one for each sequence; found ",
+                        position.type(), " ", position.shape()));
   }
+}
+
+// [] as it is, [batch] as [batch, 1]: beside [batch, capacity].
+static Value beside_places(Value position) {
+  return position.rank() == 0 ? position : expand_dims(position, 1);
 }
 
 Value cache_positions(int64_t capacity, int64_t steps, Value position) {
   check_cache(capacity, steps, position);
   const auto size = static_cast<double>(capacity);
-  const Value last = position + static_cast<double>(steps - 1);
+  const Value last = beside_places(position) + static_cast<double>(steps - 1);
   // How far the last step is ahead of the latest step in each place: (last - place) mod capacity.
   const Value ahead = last + size - iota(position.graph(), {capacity}, 0, position.type());
   return last - (ahead - ahead / size * size);
@@ -332,12 +346,18 @@ Value cache_append(Value cache, Value rows, Value position) {
     throw ShapeError(cat("cache_append: ", r, " does not go into a cache ", c,
                          "; both are [batch, heads, steps, depth]"));
   }
-  const Value row = cache_positions(c[2], r[2], position) - position;  // negative: an older step
-  const Value fresh = reshape(row >= 0.0, {1, 1, c[2], 1});
-  // With one step every fresh place takes it; with more, each takes its own.
-  const Value taken =
-      r[2] == 1 ? rows : transpose(gather(transpose(rows, {2, 0, 1, 3}), row), {1, 2, 0, 3});
-  return select(fresh, taken, cache);
+  // Which of the rows belongs in each place, [batch, capacity]; negative: an older step.
+  const Value row =
+      broadcast_to(cache_positions(c[2], r[2], position) - beside_places(position), {c[0], c[2]});
+  const Value fresh = row >= 0.0;
+  Value taken = rows;  // with one step, every fresh place takes it
+  if (r[2] > 1) {
+    const auto steps = static_cast<double>(r[2]);
+    const Value first = iota(rows.graph(), {c[0], 1}, 0, row.type()) * steps;
+    const Value all = reshape(transpose(rows, {0, 2, 1, 3}), {r[0] * r[2], r[1], r[3]});
+    taken = transpose(gather(all, select(fresh, first + row, -1.0)), {0, 2, 1, 3});
+  }
+  return select(reshape(fresh, {c[0], 1, c[2], 1}), taken, cache);
 }
 
 }  // namespace soma

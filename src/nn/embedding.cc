@@ -53,11 +53,12 @@ Value embedding_bag(Value table, Value index, Bag mode, Value weights, int64_t p
 
 // ---------------------------------------------------------------- positions
 
-// p base^(-2i / width) for positions p = 0 … time-1 (+ offset) and pairs i, [time, pairs], in f64:
-// f32 would be off by a thousandth of a turn at position 10000.
+// p base^(-2i / width) for positions p = 0 … time-1 (+ offset) and pairs i, [time, pairs] or
+// [batch, time, pairs], in f64: f32 would be off by a thousandth of a turn at position 10000.
 static Value angles(Graph& graph, int64_t time, int64_t pairs, int64_t width, double base,
                     int64_t offset, Value position) {
   Value p = iota(graph, {time, 1}, 0, f64) + static_cast<double>(offset);
+  if (position && position.rank() == 1) position = reshape(position, {-1, 1, 1});
   if (position) p = p + cast(position, f64);
   const double rate = -2 * std::log(base) / static_cast<double>(width);
   return p * exp(iota(graph, {1, pairs}, 1, f64) * rate);
@@ -79,8 +80,15 @@ Value rotary(Value x, const RotaryOptions& options) {
             "most ",
             all, "; found ", depth));
   }
-  const Value angle = angles(x.graph(), x.extent(-2), depth / 2, depth, options.base,
-                             options.offset, options.position);
+  Value angle = angles(x.graph(), x.extent(-2), depth / 2, depth, options.base, options.offset,
+                       options.position);
+  if (angle.rank() == 3) {  // one position for each sequence: the axes between are ones
+    Shape shape = Shape::filled(x.rank(), 1);
+    shape[0] = angle.extent(0);
+    shape[x.rank() - 2] = angle.extent(1);
+    shape[x.rank() - 1] = angle.extent(2);
+    angle = reshape(angle, shape);
+  }
   const Value c = cast(cos(angle), x.type()), s = cast(sin(angle), x.type());
   const Value turning = slice_axis(x, -1, 0, depth);
   Value a, b;
@@ -121,7 +129,8 @@ Value learned_positions(Value table, int64_t time, Value position) {
                          " of [max time, width]"));
   }
   if (!position) return slice_axis(table, 0, 0, time);
-  return gather(table, position + iota(table.graph(), {time}, 0, position.type()));
+  const Value first = position.rank() == 1 ? expand_dims(position, -1) : position;
+  return gather(table, first + iota(table.graph(), {time}, 0, position.type()));
 }
 
 std::vector<double> alibi_slopes(int64_t heads) {

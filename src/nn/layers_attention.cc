@@ -96,7 +96,7 @@ Value attend_streaming(LayerBuild& at, const std::string& prefix, Value x,
   const int64_t kv_heads = options.kv_heads;
   const Shape shape{at.batch(), kv_heads, context, weights.key.extent(1) / kv_heads};
   KeyValueCache cache{at.state(prefix + "keys", shape), at.state(prefix + "values", shape),
-                      at.state(prefix + "position", {}, "0", i32)};
+                      at.state(prefix + "position", {at.batch()}, "0", i32)};
   const KeyValueCache before = cache;
   const Value y = multi_head_attention(x, x, weights, options, &cache);
   at.update(before.keys, cache.keys);

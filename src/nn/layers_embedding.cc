@@ -60,7 +60,7 @@ Value build_positions(LayerBuild& at, PositionTable kind, int64_t most, double b
   const int64_t time = x.extent(1), width = x.extent(2);
   Value position;
   if (at.streaming()) {
-    position = at.state("position", {}, "0", i32);
+    position = at.state("position", {at.batch()}, "0", i32);
     at.update(position, position + static_cast<double>(time));
   }
   if (kind == PositionTable::sinusoidal) {

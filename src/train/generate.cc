@@ -109,4 +109,17 @@ std::vector<int64_t> generate(const std::function<std::span<const float>(int64_t
   return tokens;
 }
 
+std::vector<int64_t> generate(Stream& stream, std::span<const int64_t> prompt, int64_t count,
+                              Sampler& sampler, const std::function<bool(int64_t token)>& each) {
+  if (stream.input_shape().elements() != 1) {
+    throw ShapeError(cat("generate: the stream takes ", stream.input_shape(),
+                         " numbers a call; it should take one token of one sequence"));
+  }
+  const auto next = [&](int64_t token) {
+    const auto number = static_cast<float>(token);
+    return stream.step(std::span(&number, 1)).as<float>();
+  };
+  return generate(next, prompt, count, sampler, each);
+}
+
 }  // namespace soma

@@ -489,6 +489,38 @@ TEST(Cache, IsARingThatKnowsWhichStepEachPlaceHolds) {
   }
 }
 
+// Sequences of one batch that stand at different steps go on as each would alone.
+TEST(Cache, EverySequenceHasItsOwnPosition) {
+  constexpr int64_t capacity = 6, steps = 2, width = 4;
+  const auto weights = random_weights(width, width, 2, 1, 4, f32);
+  const int32_t positions[] = {3, 0, 7};
+  const Build build = [&](Graph&, auto in) {
+    KeyValueCache cache{in[9], in[10], in[11]};
+    MultiHeadOptions options{.heads = 2, .kv_heads = 1, .turn = true};
+    options.attention = {.causal = true, .alibi = true};
+    const Value y = multi_head_attention(in[8], in[8], weights_from(in), options, &cache);
+    const Value at = cache.position.rank() ? reshape(in[11], {-1, 1, 1}) : in[11];
+    const Value more = sinusoidal_positions(y.graph(), steps, width, f32, in[11]) +
+                       learned_positions(in[3], steps, in[11]) + cast(at, f32);
+    return concat({reshape(y + more, {-1, steps * width}), reshape(cache.keys, {-1, capacity * 4})},
+                  1);
+  };
+  const Tensor x = irregular({3, steps, width}, 1, 1, f32),
+               keys = irregular({3, 1, capacity, 4}, 2, 1, f32),
+               values = irregular({3, 1, capacity, 4}, 3, 1, f32);
+  auto points = weights;
+  points.insert(points.end(), {x, keys, values});
+  auto together = points;
+  together.push_back(Tensor::of({3}, std::vector<int32_t>{3, 0, 7}));
+  const Tensor all = run(build, together);
+  for (int64_t b = 0; b < 3; ++b) {
+    auto alone = weights;
+    for (size_t i = 8; i < 11; ++i) alone.push_back(part(points[i], 0, b, b + 1));
+    alone.push_back(Tensor::scalar(positions[b], i32));
+    EXPECT_EQ(run(build, alone), part(all, 0, b, b + 1)) << b;
+  }
+}
+
 TEST(Attention, MistakesAreSaid) {
   Graph graph;
   const Value q = graph.input("q", {2, 4, 5, 3}), k = graph.input("k", {2, 3, 5, 3});
