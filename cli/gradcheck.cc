@@ -80,7 +80,8 @@ std::vector<Check> loss_checks() {
   for (const LossRow& row : losses()) {
     if (row.formula.find("stop(") != std::string::npos) continue;  // not the gradient of its value
     const Loss loss(row.name, {});
-    const Tensor points = smooth_points({4, 3}, 0);
+    Tensor points = smooth_points({4, 3}, 0);  // no two of them a margin apart
+    for (int64_t i = 0; i < points.elements(); ++i) points.set(i, 0.97 * points.at(i));
     const auto check = [&](const std::string& name, const Build& build,
                            const std::vector<Tensor>& at) {
       Check made{name, build, at};

@@ -68,8 +68,10 @@ Prediction read_outputs(std::span<const float> outputs, const ModelInfo& info) {
     for (double& value : values) value = 1 / (1 + std::exp(-value));
   }
   if (!softmax && info.class_names.empty()) return result;
-  if (values.size() == 1) {  // one output says yes or no: hinge at 0, others at the middle
-    result.label = values[0] > (info.loss.rfind("hinge", 0) == 0 ? 0.0 : 0.5) ? 1 : 0;
+  if (values.size() == 1) {  // one output says yes or no: logits at 0, probabilities at the middle
+    const bool logits = !sigmoid && !info.loss.empty() &&
+                        !loss_objection(loss_named(info.loss), activation_named("sigmoid")).empty();
+    result.label = values[0] > (logits ? 0.0 : 0.5) ? 1 : 0;
   } else {
     result.label = std::max_element(values.begin(), values.end()) - values.begin();
   }

@@ -222,4 +222,24 @@ Value space_to_depth(Value x, int64_t r, ShuffleOrder order);
 /// The channels of `groups` equal groups dealt out in turn (ShuffleNet, Zhang+ 2018).
 Value channel_shuffle(Value x, int64_t groups);
 
+// ---------------------------------------------------------------- sampling at free places
+
+/// What lies outside the array: zeros, the nearest edge, or its mirror image (about the centres of
+/// the edge elements with align_corners, else about their outer sides).
+enum class Outside : uint8_t { zeros, border, reflection };
+struct GridOptions {
+  Interpolation mode = Interpolation::linear;  ///< nearest (of two, the even one) or linear.
+  Outside outside = Outside::zeros;
+  /// Whether -1 and 1 are the centres of the edge elements or their outer sides.
+  bool align_corners = false;
+};
+/// x [batch, channels, …] read at the places of `grid` [batch, places…, n] for n = 2 or 3 spatial
+/// axes; coordinates run from -1 to 1 and come with the last axis (width) first. Result [batch,
+/// channels, places…]. Gradients reach x and, with `linear`, the grid. Jaderberg+ 2015
+/// (arXiv:1506.02025); PyTorch grid_sample, ONNX GridSample (whose cubic mode is not there).
+Value grid_sample(Value x, Value grid, const GridOptions& options = {});
+/// The grid of an affine map: theta [batch, n, n + 1] times the places (…, y, x, 1) of an array of
+/// these extents, [batch, extents…, n]. PyTorch affine_grid, ONNX AffineGrid.
+Value affine_grid(Value theta, Dims extents, bool align_corners = false);
+
 }  // namespace soma

@@ -48,6 +48,7 @@ struct LayerInfo {
   int64_t flops = 0;                     ///< Per sample, forward; a multiply-add counts as two.
   std::vector<std::string> activations;  ///< One for the layer, or one per neuron.
   std::vector<std::string> tensors;      ///< Names in Network::tensors().
+  std::vector<std::string> states;       ///< Those among them that are kept, not trained.
 };
 
 /// The same for the whole network.

@@ -219,8 +219,8 @@ void fill_bilinear(Tensor& out) {
     int64_t rest = i % window.elements;
     for (int axis = shape.rank(); axis-- > 2;) {
       const double half = std::ceil(static_cast<double>(shape[axis]) / 2);
-      const double middle = (2 * half - 1 - std::fmod(half, 2)) / (2 * half);
-      weight *= 1 - std::abs(static_cast<double>(rest % shape[axis]) / half - middle);
+      const double middle = shape[axis] % 2 ? half - 1 : half - 0.5;
+      weight *= 1 - std::abs(static_cast<double>(rest % shape[axis]) - middle) / half;
       rest /= shape[axis];
     }
     out.set(i, weight);

@@ -210,23 +210,4 @@ Value build_channel_shuffle(LayerBuild& at, int64_t groups) {
 
 // ---- order of axes
 
-Value build_permute(LayerBuild& at, Extents axes) {
-  const Value x = at.in();
-  const auto count = static_cast<size_t>(x.rank() - 1);
-  std::vector<int64_t> sorted = axes.list;
-  std::ranges::sort(sorted);
-  bool fits = sorted.size() == count;
-  for (size_t i = 0; i < count && fits; ++i) fits = sorted[i] == static_cast<int64_t>(i);
-  if (!fits) {
-    at.fail(cat("needs each of the ", count, " axes of the sample once, counted from 0, found ",
-                join(axes.list, "x")));
-  }
-  if (at.streaming() && !axes.list.empty() && axes.list[0] != 0) {
-    at.fail("moves the steps of the sequence and cannot stream");
-  }
-  Dims order{0};
-  for (const int64_t axis : axes.list) order.push_back(axis + 1);
-  return transpose(x, order);
-}
-
 }  // namespace soma

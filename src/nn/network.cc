@@ -350,6 +350,7 @@ void Network::count(const Graph& graph, std::span<const Id> ends) {
     if (node.op != Op::input || node.as<InputAttr>().kind == InputKind::data) continue;
     const auto& attr = node.as<InputAttr>();
     row.tensors.push_back(attr.name);
+    if (attr.kind == InputKind::state) row.states.push_back(attr.name);
     info_.parameter_bytes += attr.shape.elements() * static_cast<int64_t>(size_of(attr.type));
     if (attr.kind == InputKind::parameter) row.parameters += attr.shape.elements();
   }

@@ -212,6 +212,7 @@ Tensors Network::masks() const {
     if (!frozen.any() && !layers_[i].pruned()) continue;
     for (const std::string& name : row.tensors) {
       const Tensor& tensor = tensors_.at(name);
+      if (std::ranges::find(row.states, name) != row.states.end()) continue;  // no step moves it
       if (!is_float(tensor.type())) continue;
       // Arrays that neurons share are trained on while a neuron of the layer is.
       const std::vector<int64_t> owner = owners(row, name, tensor.shape());

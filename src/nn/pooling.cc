@@ -1,5 +1,5 @@
-// Pooling: windows are reduced along one axis after the other, which costs the sum of the window's
-// extents instead of their product.
+// Pooling: overlapping windows are reduced along one axis after the other, which costs the sum of
+// the window's extents instead of their product.
 #include <algorithm>
 #include <functional>
 #include <limits>
@@ -15,23 +15,45 @@ namespace {
 
 using Axes = std::vector<WindowAxis>;
 
-/// Each window along `axis` reduced to one element.
-Value reduce_axis(Value x, int axis, const WindowAxis& window, Reduction kind) {
-  if (window.size == 1 && window.stride == 1) return x;
-  if (window.size != window.stride || window.dilation != 1) {
-    return reduce(unfold(x, axis, window.size, window.stride, window.dilation), kind, {-1});
-  }
-  // Windows side by side: the axis is cut and nothing needs to be gathered.
-  Shape shape;
-  for (int i = 0; i < x.rank(); ++i) {
-    shape.push_back(i == axis ? window.places : x.extent(i));
-    if (i == axis) shape.push_back(window.size);
-  }
-  const Value whole = slice_axis(x, axis, 0, window.places * window.size);
-  return reduce(reshape(whole, shape), kind, {axis + 1});
+bool side_by_side(const WindowAxis& window) {
+  return window.size == window.stride && window.dilation == 1;
 }
 
+/// Each window reduced to one element, for windows side by side along the axes from `first`: these
+/// are cut in two and nothing needs to be gathered.
+Value reduce_cut(Value x, int first, std::span<const WindowAxis> windows, Reduction kind) {
+  const int end = first + static_cast<int>(windows.size());
+  Shape whole = x.shape(), cut;
+  Dims axes;
+  for (int i = 0; i < x.rank(); ++i) {
+    if (i < first || i >= end) {
+      cut.push_back(x.extent(i));
+      continue;
+    }
+    const WindowAxis& window = windows[static_cast<size_t>(i - first)];
+    whole[i] = window.places * window.size;
+    cut.push_back(window.places);
+    if (window.size == 1) continue;
+    axes.push_back(cut.size());
+    cut.push_back(window.size);
+  }
+  const Value used = slice(x, Dims::filled(x.rank(), 0), whole);
+  return reduce(reshape(used, cut), kind, axes);
+}
+
+Value reduce_axis(Value x, int axis, const WindowAxis& window, Reduction kind) {
+  if (side_by_side(window)) return reduce_cut(x, axis, {&window, 1}, kind);
+  return reduce(unfold(x, axis, window.size, window.stride, window.dilation), kind, {-1});
+}
+
+/// Small windows side by side in one go, others along one axis after the other.
 Value reduce_windows(Value x, const Axes& axes, Reduction kind) {
+  int64_t elements = 1;
+  bool cut = true;
+  for (const WindowAxis& axis : axes) {
+    cut = cut && side_by_side(axis) && axis.size <= 16 && (elements *= axis.size) <= 16;
+  }
+  if (cut) return reduce_cut(x, 2, axes, kind);
   for (size_t i = axes.size(); i-- > 0;) {
     x = reduce_axis(x, static_cast<int>(i) + 2, axes[i], kind);
   }

@@ -75,39 +75,48 @@ Value interpolation_matrix(Graph& graph, int64_t extent, int64_t size, double sc
   return matrix;
 }
 
-/// Every element r times, along one axis.
-Value repeated(Value x, int axis, int64_t r) {
+/// The elements of each axis repeated that many times in a row.
+Value repeated(Value x, const Dims& times) {
   Shape wide, shape = x.shape();
   Dims dims;
   for (int i = 0; i < x.rank(); ++i) {
     dims.push_back(wide.size());
     wide.push_back(x.extent(i));
-    if (i == axis) wide.push_back(r);
+    if (times[i] > 1) wide.push_back(times[i]);
+    shape[i] *= times[i];
   }
-  shape[axis] *= r;
   return reshape(broadcast(x, wide, dims), shape);
 }
 
-Value resize_axis(Value x, int axis, int64_t size, double scale, const ResizeOptions& options) {
-  const int64_t extent = x.extent(axis);
-  const bool exact = scale <= 0 || scale * static_cast<double>(extent) == static_cast<double>(size);
-  if (size == extent && exact) return x;
-  // With a whole scale all roundings but these agree on repeating.
-  const bool repeats =
-      options.mode == Interpolation::nearest && size % extent == 0 && exact &&
-      (options.coordinates == Coordinates::half_pixel
-           ? options.rounding == Rounding::half_down || options.rounding == Rounding::half_up
-           : options.coordinates == Coordinates::asymmetric && options.rounding == Rounding::floor);
-  if (repeats) return repeated(x, axis, size / extent);
+/// One axis to be resampled; `scale` 0: exactly size / extent.
+struct ResizeAxis {
+  int axis;
+  int64_t extent, size;
+  double scale;
+  bool exact() const {
+    return scale <= 0 || scale * static_cast<double>(extent) == static_cast<double>(size);
+  }
+  bool nothing_to_do() const { return size == extent && exact(); }
+  /// With a whole scale, the usual ways to the nearest neighbour agree on repeating.
+  bool repeats(const ResizeOptions& o) const {
+    const bool nearer = o.rounding == Rounding::half_down || o.rounding == Rounding::half_up;
+    return o.mode == Interpolation::nearest && size % extent == 0 && exact() &&
+           (o.coordinates == Coordinates::half_pixel
+                ? nearer
+                : o.coordinates == Coordinates::asymmetric && o.rounding == Rounding::floor);
+  }
+};
+
+Value interpolated(Value x, const ResizeAxis& a, const ResizeOptions& options) {
   const Value matrix =
-      cast(interpolation_matrix(x.graph(), extent, size, scale, options), x.type());
+      cast(interpolation_matrix(x.graph(), a.extent, a.size, a.scale, options), x.type());
   Dims order;
   for (int i = 0; i < x.rank(); ++i) order.push_back(i);
-  std::swap(order[axis], order[x.rank() - 1]);
+  std::swap(order[a.axis], order[x.rank() - 1]);
   const Value rows = transpose(x, order);
   Shape shape = rows.shape();
-  shape[x.rank() - 1] = size;
-  const Value product = dot(reshape(rows, {-1, extent}), matrix, false, true);
+  shape[x.rank() - 1] = a.size;
+  const Value product = dot(reshape(rows, {-1, a.extent}), matrix, false, true);
   return transpose(reshape(product, shape), order);
 }
 
@@ -125,15 +134,24 @@ Value resize(Value x, Dims size, const ResizeOptions& options) {
   if (!options.scale.empty() && static_cast<int>(options.scale.size()) != count) {
     throw ShapeError(cat(resizing, ": ", options.scale.size(), " scales for ", count, " axes"));
   }
+  Dims times = Dims::filled(x.rank(), 1);
+  int more_axes = 0;
   for (int i = 0; i < count; ++i) {
     const double scale = options.scale.empty() ? 0 : options.scale[static_cast<size_t>(i)];
-    if (size[i] < 1 || x.extent(first + i) < 1 || !std::isfinite(scale) || scale < 0) {
-      throw ShapeError(cat(resizing, ": cannot make ", size[i], " elements of axis ", first + i,
-                           " of ", x.shape(), "; extents must be 1 or more and scales positive"));
+    const ResizeAxis a{first + i, x.extent(first + i), size[i], scale};
+    if (a.size < 1 || a.extent < 1 || !std::isfinite(scale) || scale < 0) {
+      throw ShapeError(cat(resizing, ": cannot make ", a.size, " elements of axis ", a.axis, " of ",
+                           x.shape(), "; extents must be 1 or more and scales positive"));
     }
-    x = resize_axis(x, first + i, size[i], scale, options);
+    if (a.nothing_to_do()) continue;
+    if (a.repeats(options) && x.rank() + more_axes < Dims::max_size) {
+      times[a.axis] = a.size / a.extent;
+      ++more_axes;
+    } else {
+      x = interpolated(x, a, options);
+    }
   }
-  return x;
+  return repeated(x, times);
 }
 
 Value upsample(Value x, const std::vector<double>& scale, Interpolation mode, bool align_corners) {

@@ -107,6 +107,12 @@ void build(const Optimizer& optimizer, Step& step, std::span<const Value> gradie
 Step start(std::span<const Value> params, const ApplyOptions& options) {
   Graph& graph = params[0].graph();
   Step step{graph, params, graph.state(cat(options.name, "/step"), {}, "0", i64)};
+  for (const auto& [state, value] : graph.updates()) {
+    if (state != step.done.id()) continue;
+    throw ArgumentError(cat("an optimizer named \"", options.name,
+                            "\" steps in this graph already; give each its own "
+                            "ApplyOptions::name"));
+  }
   step.name = options.name;
   step.trained = conditions(params, options);
   step.names = std::make_shared<std::map<std::string, int>>();

@@ -52,11 +52,12 @@ class Fuser {
       : graph_(graph),
         enabled_(enabled),
         live_(live_nodes(graph)),
+        hidden_(enabled ? only_spread(graph, live_) : std::vector<bool>(graph.size(), false)),
         step_of_(graph.size(), no_step) {}
 
   std::vector<Step> run() {
     for (Id id = 0; id < graph_.size(); ++id) {
-      if (live_[id]) place(id);
+      if (live_[id] && !hidden_[id]) place(id);
     }
     collect_reads();
     return in_order();
@@ -68,6 +69,7 @@ class Fuser {
     bool open = true;   // may take members
     bool alive = true;  // not merged into another
     int64_t grain = 1;  // what blocks and chunks must be multiples of
+    size_t operations = 0;
     Id first = 0, last = 0;
   };
 
@@ -106,6 +108,8 @@ class Fuser {
     Cluster& cluster = clusters_[static_cast<size_t>(c)];
     cluster.step.members.push_back(id);
     cluster.step.levels.push_back(level);
+    const auto spread = cluster.step.spreads.find(id);
+    cluster.operations += spread == cluster.step.spreads.end() ? 1 : spread->second.operations();
     cluster.last = std::max(cluster.last, id);
     step_of_[id] = c;
     level_[id] = level;
@@ -118,7 +122,7 @@ class Fuser {
 
   void join_or_start(Id id) {
     std::vector<int> candidates;
-    if (enabled_) {
+    if (enabled_ && !spread_of(graph_, id)) {
       for (const Id operand : graph_[id].in) {
         Id producer = without_reshapes(graph_, operand);
         if (graph_[producer].op == Op::broadcast) {
@@ -148,7 +152,9 @@ class Fuser {
     Cluster& cluster = clusters_[static_cast<size_t>(c)];
     cluster.open = enabled_;
     Level level = Level::full;
-    if (node.op == Op::reduce) {
+    if (const auto spread = enabled_ ? spread_of(graph_, id) : std::nullopt) {
+      cluster.step.spreads[id] = *spread;
+    } else if (node.op == Op::reduce) {
       const Form form = form_of(graph_, node);
       cluster.step.elements = graph_[node.in[0]].shape.elements();
       if (form.form == ReduceForm::columns) {
@@ -218,7 +224,7 @@ class Fuser {
   bool try_join(int c, Id id) {
     const Cluster& cluster = clusters_[static_cast<size_t>(c)];
     const Node& node = graph_[id];
-    if (!cluster.open || cluster.step.members.size() >= max_members) return false;
+    if (!cluster.open || cluster.operations >= max_members) return false;
     const auto f = fit(cluster, c, node);
     if (!f) return false;
     bool any = node.op == Op::reduce;
@@ -247,7 +253,7 @@ class Fuser {
     if (std::max(a.grain, b.grain) % std::min(a.grain, b.grain)) return;
     const Step& product = a.step.anchor ? a.step : b.step;
     if (!rows_complete(product, std::max(a.grain, b.grain))) return;
-    if (a.step.members.size() + b.step.members.size() > max_members) return;
+    if (a.operations + b.operations > max_members) return;
     const int64_t columns = std::max(a.step.columns, b.step.columns);
     if (!independent(a, into, b, from, columns)) return;
     for (size_t i = 0; i < b.step.members.size(); ++i) step_of_[b.step.members[i]] = into;
@@ -268,6 +274,8 @@ class Fuser {
       a.step.members.push_back(id);
       a.step.levels.push_back(level);
     }
+    a.step.spreads.merge(b.step.spreads);
+    a.operations += b.operations;
     a.step.columns = columns;
     a.grain = std::max(a.grain, b.grain);
     a.first = std::min(a.first, b.first);
@@ -282,7 +290,10 @@ class Fuser {
     const auto clean = [&](const Cluster& x, int other) {
       for (size_t i = 0; i < x.step.members.size(); ++i) {
         const Node& node = graph_[x.step.members[i]];
-        for (const Id operand : node.in) {
+        const bool spread = x.step.spreads.contains(x.step.members[i]);
+        for (const Id operand : operands_of(x.step, x.step.members[i])) {
+          if (spread && (depends(operand, ia) || depends(operand, ib))) return false;
+          if (spread) continue;
           const Level wanted = node.op == Op::reduce ? level_of(without_reshapes(graph_, operand))
                                                      : x.step.levels[i];
           if (linked(operand, ia, wanted, columns) || linked(operand, ib, wanted, columns))
@@ -295,6 +306,13 @@ class Fuser {
                                   [&](Id operand) { return depends(operand, other); });
     };
     return clean(a, ib) && clean(b, ia);
+  }
+
+  /// What a member takes from elsewhere.
+  std::span<const Id> operands_of(const Step& step, Id member) const {
+    const auto spread = step.spreads.find(member);
+    if (spread != step.spreads.end()) return spread->second.sources;
+    return graph_[member].in;
   }
 
   /// Must cluster c have run before the value `from` is known?
@@ -316,7 +334,8 @@ class Fuser {
       const Cluster& between = clusters_[static_cast<size_t>(other)];
       if (between.last < cluster.first || !seen_clusters.insert(other).second) continue;
       for (const Id member : between.step.members) {
-        stack.insert(stack.end(), graph_[member].in.begin(), graph_[member].in.end());
+        const auto in = operands_of(between.step, member);
+        stack.insert(stack.end(), in.begin(), in.end());
       }
       if (between.step.anchor) {
         const auto& in = graph_[*between.step.anchor].in;
@@ -365,7 +384,11 @@ class Fuser {
         read_view(c, step.members[i]);
         continue;
       }
-      for (const Id operand : node.in) {
+      for (const Id operand : operands_of(step, step.members[i])) {
+        if (step.spreads.contains(step.members[i])) {
+          read_base(c, view_of(graph_, operand).base);
+          continue;
+        }
         const Link link = link_of(graph_, operand, step.columns);
         const int self = static_cast<int>(c);
         const bool inside = step_of_[link.producer] == self &&
@@ -453,6 +476,7 @@ class Fuser {
   const Graph& graph_;
   bool enabled_;
   std::vector<bool> live_;
+  std::vector<bool> hidden_;  ///< Maps that no step has as a member: see spread.h.
   std::vector<int> step_of_;
   std::map<Id, Level> level_;
   std::vector<Cluster> clusters_;

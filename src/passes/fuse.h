@@ -6,10 +6,12 @@
 // (column sums: bias gradients), and over all. Which nodes may join is decided by op class alone.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <vector>
 
 #include "soma/graph.h"
+#include "src/passes/spread.h"
 #include "src/passes/view.h"
 
 namespace soma::passes {
@@ -25,13 +27,14 @@ struct Step {
   /// The matrix product whose rows the members go on with, or the single node of a step that is
   /// not fused (conv, gather, scan, …). Fused steps without a product have none.
   std::optional<Id> anchor;
-  std::vector<Id> members;     ///< Maps and reductions, in order.
-  std::vector<Level> levels;   ///< Of each member.
-  int64_t elements = 0;        ///< Of the anchor's result or of the members at level full.
-  int64_t columns = 0;         ///< Elements of a row; 0 when there are no row reductions.
-  std::vector<View> operands;  ///< What the anchor reads.
-  std::vector<Id> reads;       ///< Arrays read, each once.
-  std::vector<Id> writes;      ///< Arrays that later steps, outputs or updates need.
+  std::vector<Id> members;       ///< Maps and reductions, in order.
+  std::vector<Level> levels;     ///< Of each member.
+  int64_t elements = 0;          ///< Of the anchor's result or of the members at level full.
+  int64_t columns = 0;           ///< Elements of a row; 0 when there are no row reductions.
+  std::map<Id, Spread> spreads;  ///< Members that are reductions computed as maps.
+  std::vector<View> operands;    ///< What the anchor reads.
+  std::vector<Id> reads;         ///< Arrays read, each once.
+  std::vector<Id> writes;        ///< Arrays that later steps, outputs or updates need.
 
   bool fused(const Graph& graph) const;
 };

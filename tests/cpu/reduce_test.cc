@@ -144,6 +144,31 @@ TEST(Moves, CopyExpandAndFillEveryWidth) {
   }
 }
 
+template <class T>
+void check_strided_copies(const Isa& isa) {
+  const int width = width_index(sizeof(T));
+  for (const int64_t rows : {1, 2, 5, 17})
+    for (const int64_t cols : {1, 2, 3, 14, 16, 33, 70})
+      for (const Strides2d from : {Strides2d{0, 1}, {150, 2}, {1, 0}, {3, 0}, {1, 40}, {200, 3}}) {
+        // No more memory than the elements span: what is read beyond is found by sanitizers.
+        const auto src = samples<T>((rows - 1) * from.row + (cols - 1) * from.col + 1, 5);
+        std::vector<T> out(static_cast<size_t>(rows * cols + 1), T{1});
+        isa.copy2d[width](out.data(), {cols, 1}, src.data(), from, rows, cols);
+        for (int64_t r = 0; r < rows; ++r)
+          for (int64_t c = 0; c < cols; ++c)
+            ASSERT_EQ(out[r * cols + c], src[r * from.row + c * from.col])
+                << rows << " x " << cols << " by " << from.row << ", " << from.col;
+        ASSERT_EQ(out.back(), T{1});
+      }
+}
+TEST(Moves, StridedCopies) {
+  for (std::string_view name : isa_names()) {
+    check_strided_copies<uint8_t>(isa_named(name));
+    check_strided_copies<float>(isa_named(name));
+    check_strided_copies<double>(isa_named(name));
+  }
+}
+
 TEST(Moves, CopyReversesAndBroadcasts) {
   const std::vector<float> src = {1, 2, 3, 4, 5, 6};
   std::vector<float> out(6);

@@ -39,6 +39,55 @@ TEST(Cpu, ReductionsOverAnyAxes) {
   expect_cpu_agrees(g);
 }
 
+TEST(Cpu, PoolingAndItsGradient) {
+  for (const DType type : {f32, f64}) {
+    Graph g;
+    const Value x = g.input("x", {3, 5, 8, 28}, type);
+    const Value windows = reshape(x, {3, 5, 4, 2, 14, 2});
+    const Value largest = max_over(windows, {3, 5}), average = mean(windows, {3, 5});
+    const Value overlapping =  // 3 x 3, every other place
+        max_over(unfold(unfold(x, 2, 3, 2), 3, 3, 2), {4, 5});
+    g.output("largest", largest);
+    g.output("relu after", select(largest > 0.0, largest, 0.0));
+    g.output("average", average);
+    g.output("overlapping", overlapping);
+    const Value loss = sum(largest * largest) + sum(tanh(average)) + sum(exp(overlapping));
+    g.output("dx", gradients(loss, std::vector<Value>{x})[0]);
+    expect_cpu_agrees(g);
+  }
+}
+
+TEST(Cpu, ShortReductionsOverMiddleAxes) {
+  for (const int64_t extent : {1, 2, 3, 7, 31, 32, 33}) {
+    Graph g;
+    const Value x = g.input("x", {4, extent, 6, 7}), y = g.input("y", {4, 6, 7});
+    const Value like_x = broadcast(y, x.shape(), {0, 2, 3});
+    const Value difference = select(x < like_x, x - like_x, 0.5);
+    g.output("sum", sum(difference, {1}) * 2.0);
+    g.output("max", max_over(x, {1}) + y);
+    g.output("twice", sum(x * 3.0, {1, 2}));
+    g.output("turned", sum(transpose(x, {0, 2, 3, 1}), {-1}));
+    g.output("difference", difference);  // needed itself, and computed again
+    const Value count = sum(cast(eq(cast(x * 2.0, i32), 1.0), f32), {1});
+    g.output("count", exp(count) / (count + 1.0));
+    expect_cpu_agrees(g);
+  }
+}
+
+TEST(Cpu, StridedAndRepeatingLoads) {
+  Graph g;
+  const Value x = g.input("x", {37, 90}), c = g.input("c", {37}), s = g.input("s", {37, 45});
+  g.output("every other", exp(slice(x, {0, 1}, {37, 90}, {1, 2})));
+  g.output("every third", exp(slice(x, {1, 0}, {36, 90}, {2, 3})));
+  g.output("twice", x * reshape(broadcast(s, {37, 45, 2}, {0, 1}), {37, 90}));
+  g.output("columns", x + broadcast(c, {37, 90}, {0}));
+  const Value image = g.input("image", {5, 6, 10, 9}), bias = g.input("bias", {6, 1, 1});
+  g.output("channels", tanh(image + bias) * sum(image, {0, 2, 3}, Keep::yes));
+  g.output("wide", exp(transpose(g.input("t", {33, 70}))));
+  g.output("bytes", cast(transpose(g.input("b", {20, 31}, boolean)), f32));
+  expect_cpu_agrees(g);
+}
+
 TEST(Cpu, MovesAreViewsOrCopies) {
   Graph g;
   const Value x = g.input("x", {4, 6, 5}), y = g.input("y", {4, 6, 5});

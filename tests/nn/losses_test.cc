@@ -77,6 +77,49 @@ TEST(Losses, CrossEntropyOfSequencesAveragesOverAllPlaces) {
               value_of(cross_entropy(), p, t), 1e-15);
 }
 
+TEST(Losses, NegativeLabelsCountForNothing) {
+  const Tensor p = matrix(2, logits), t = labels({2, -1});
+  const double first = log_sum_exp(logits.data(), 3) - 3;
+  for (const char* text : {"cross_entropy", "cross_entropy(class_weights=[1 2 5])"}) {
+    EXPECT_NEAR(value_of(loss_named(text), p, t), first, 1e-14);
+    EXPECT_EQ(value_of(loss_named(text), p, labels({-1, -100})), 0);
+  }
+  const Tensor weights = Tensor::of({2}, std::vector<double>{3, 7});
+  EXPECT_NEAR(value_of(cross_entropy(), p, t, &weights), first, 1e-14);
+  Graph graph;  // a sequence of one sample: the mean over the steps that count
+  const Value each =
+      cross_entropy().per_sample(graph.input("p", {1, 2, 3}, f64), graph.input("t", {1, 2}, i32));
+  const Tensors data{{"p", p.reshaped({1, 2, 3})}, {"t", t.reshaped({1, 2})}};
+  expect_near(numbers(evaluate(graph, each, data)), {first}, 1e-14);
+}
+
+TEST(Losses, AreThoseOfOtherLibraries) {
+  // The examples in scikit-learn's documentation of mean_pinball_loss, mean_tweedie_deviance
+  // (power 1.5 worked out by hand), mean_gamma_deviance and mean_squared_log_error.
+  const auto column = [](const std::vector<double>& x) { return matrix(1, x); };
+  EXPECT_NEAR(value_of(quantile(0.1), column({0, 2, 3}), column({1, 2, 3})), 0.1 / 3, 1e-12);
+  EXPECT_NEAR(value_of(quantile(0.9), column({0, 2, 3}), column({1, 2, 3})), 0.3, 1e-12);
+  EXPECT_NEAR(value_of(gamma_deviance(false), column({0.5, 0.5, 2, 2}), column({2, 0.5, 1, 4})),
+              1.0568528, 1e-7);
+  EXPECT_NEAR(
+      value_of(mean_squared_logarithmic_error(), column({2.5, 5, 4, 8}), column({3, 5, 2.5, 7})),
+      0.03973012, 1e-8);
+  // Those in the documentation of Keras: CategoricalHinge, KLDivergence (on logits: ln p), Poisson,
+  // LogCosh, Hinge, CategoricalCrossentropy, MeanAbsolutePercentageError.
+  const Tensor bits = matrix(2, {0, 1, 0, 0}), p = matrix(2, {0.6, 0.4, 0.4, 0.6});
+  EXPECT_NEAR(value_of(categorical_hinge(), p, bits), 1.4, 1e-12);
+  EXPECT_NEAR(value_of(hinge(), p, bits), 1.3, 1e-12);
+  EXPECT_NEAR(value_of(squared_hinge(), p, bits), 1.86, 1e-12);
+  EXPECT_NEAR(value_of(probability_binary_cross_entropy(), p, bits), 0.815, 1e-3);
+  EXPECT_NEAR(value_of(log_cosh(), matrix(2, {1, 1, 0, 0}), bits), 0.108, 1e-3);
+  EXPECT_NEAR(value_of(probability_cross_entropy(), matrix(2, {0.05, 0.95, 0, 0.1, 0.8, 0.1}),
+                       matrix(2, {0, 1, 0, 0, 0, 1})),
+              1.177, 1e-3);
+  EXPECT_NEAR(
+      value_of(mean_absolute_percentage_error(), matrix(2, {1, 1, 1, 0}), matrix(2, {2, 1, 2, 3})),
+      50, 1e-12);
+}
+
 TEST(Losses, BinaryCrossEntropy) {
   const Tensor p = matrix(1, {0.5, -2, 3}), t = matrix(1, {1, 0, 0});
   const double x = std::log1p(std::exp(-0.5)), y = std::log1p(std::exp(-2)),
@@ -108,8 +151,10 @@ TEST(Losses, SampleWeights) {
 }
 
 TEST(Losses, GradientsToSecondOrder) {
-  for (const LossRow& row : losses()) {
-    const Loss f = loss_named(row.name);
+  // By the targets too, where they are numbers; losses_table_test.cc has every row.
+  for (const char* text : {"mean_squared_error", "huber", "binary_cross_entropy", "cross_entropy",
+                           "kl_divergence", "dice", "gamma_deviance"}) {
+    const Loss f = loss_named(text);
     const Tensor points[] = {matrix(2, {0.3, -0.7, 1.9, 0.2, 2.6, -1.4}),
                              matrix(2, {0.9, 0.1, 0.4, 0.3, 0.6, 1.0})};
     const auto same = gradcheck([&](Graph&, auto in) { return f(in[0], in[1]); }, points);
@@ -155,9 +200,16 @@ TEST(Losses, ObjectToALastActivationThatTheyApplyThemselves) {
   EXPECT_NE(loss_objection(binary_cross_entropy(), sigmoid), "");
   EXPECT_EQ(loss_objection(cross_entropy(), identity), "");
   EXPECT_EQ(loss_objection(mean_squared_error(), sigmoid), "");
+  EXPECT_NE(loss_objection(negative_log_likelihood(), softmax).find("takes what log_softmax gives"),
+            std::string::npos);
+  EXPECT_EQ(loss_objection(negative_log_likelihood(), log_softmax), "");
+  EXPECT_NE(loss_objection(probability_binary_cross_entropy(), identity), "");
   for (const LossRow& row : losses()) {  // every name in the column exists
     std::istringstream words(row.refuses);
-    for (std::string word; words >> word;) EXPECT_NO_THROW(activation_named(word));
+    for (std::string word; words >> word;) {
+      if (word == "|") continue;  // after it comes the activation that the loss wants
+      EXPECT_NO_THROW(activation_named(word));
+    }
   }
 }
 

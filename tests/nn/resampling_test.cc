@@ -49,6 +49,7 @@ TEST(PadEdges, PadsEachOfSeveralAxes) {
       {PadMode::reflect, reflect}, {PadMode::replicate, clamp}, {PadMode::circular, wrap}};
   for (const auto& [mode, index] : modes) {
     const PadMode which = mode;
+    const auto& place = index;
     const Tensor found = checked(
         [&](std::span<const Value> in) {
           return pad_edges(in[0], {1, 3}, {2, 0}, which);
@@ -57,7 +58,7 @@ TEST(PadEdges, PadsEachOfSeveralAxes) {
     ASSERT_EQ(found.shape(), (Shape{2, 3, 7, 8}));
     const Field from(x), y(found);
     for_each_index(y.shape(), [&](const Dims& at) {
-      EXPECT_EQ(y(at), from({at[0], at[1], 0, index(at[3] - 1, 4), index(at[4] - 3, 5)}));
+      EXPECT_EQ(y(at), from({at[0], at[1], 0, place(at[3] - 1, 4), place(at[4] - 3, 5)}));
     });
   }
 }

@@ -150,9 +150,9 @@ void add_descent(Cases& all) {
   all["momentum"] = {{"momentum(0.05)", momentum(1)},
                      {"momentum(0.05 dampening=0.25)", momentum(0.75)}};
   all["scale_by_momentum"] = {{"scale_by_momentum + sgd(0.05)", momentum(1)},
-                              {"scale_by_momentum(linear_decay(0.9 10) nesterov=true) + sgd(0.05)",
+                              {"scale_by_momentum(linear_decay(0.9 20) nesterov=true) + sgd(0.05)",
                                numberwise([](double g, double, int t, Kept& s) {
-                                 const double mu = 0.9 * (1 - (t - 1) / 10.0);
+                                 const double mu = 0.9 * (1 - (t - 1) / 20.0);
                                  s.a = mu * s.a + g;
                                  return 0.05 * (g + mu * s.a);
                                })}};

@@ -59,7 +59,7 @@ double left_over(const Optimizer& optimizer, int steps) {
 // Rates that suit the problem, where the default does not.
 const std::map<std::string, std::string> suited{
     {"adabound", "adabound(0.05 last=0.1)"},
-    {"adadelta", "adadelta(10 eps=0.001)"},
+    {"adadelta", "adadelta(linear_decay(1 200) eps=0.0001)"},
     {"adafactor", "adafactor(1)"},
     {"asgd", "asgd(0.1)"},
     {"dog", "dog(start=0.01)"},
@@ -136,7 +136,7 @@ TEST(Optimizers, FrozenElementsKeepTheirBits) {
     const Vec w = numbers(tensors.at("layer/weights"));
     for (const size_t frozen : {1, 2, 4, 5})
       EXPECT_EQ(w[frozen], problem_start[0][frozen]) << row.name;
-    EXPECT_NE(w[0], problem_start[0][0]) << row.name;
+    EXPECT_EQ(w[0] != problem_start[0][0], row.name != "skip_large") << row.name;
     const Tensors averages = averages_of(tensors);
     if (averages.empty()) continue;
     for (const size_t frozen : {1, 2, 4, 5}) {

@@ -222,10 +222,7 @@ class Builder {
     return s;
   }
 
-  void member(Id id, Level level) {
-    const Node& node = graph_[id];
-    if (node.op == Op::reduce) return reduce(id, level);
-    if (info(node.op).kind != OpClass::map) return copy(id, level);
+  VmOp map_operation(const Node& node, Level level) const {
     VmOp op{VmOp::Kind::map, level};
     const size_t type = static_cast<size_t>(graph_[node.in[0]].type);
     if (node.op == Op::cast) {
@@ -240,6 +237,14 @@ class Builder {
       throw TypeError(cat("the CPU has no kernel for ", info(node.op).name, " of ",
                           graph_[node.in[0]].type, "; cast the operands first"));
     }
+    return op;
+  }
+
+  void member(Id id, Level level) {
+    const Node& node = graph_[id];
+    if (node.op == Op::reduce) return reduce(id, level);
+    if (info(node.op).kind != OpClass::map) return copy(id, level);
+    VmOp op = map_operation(node, level);
     uint16_t* const operands[] = {&op.a, &op.b, &op.c};
     for (size_t i = 0; i < node.in.size(); ++i) *operands[i] = operand(node.in[i], level);
     for (size_t i = 0; i < node.in.size(); ++i) touch(*operands[i]);  // expansions came between
@@ -269,6 +274,9 @@ class Builder {
     const Node& node = graph_[id];
     const size_t type = static_cast<size_t>(node.type);
     const auto& attr = node.as<ReduceAttr>();
+    if (const auto spread = step_.spreads.find(id); spread != step_.spreads.end()) {
+      return reduce_spread(id, spread->second);
+    }
     if (level == Level::end) {
       const Level source_level = level_of(node.in[0]);
       VmEnd end;
@@ -287,6 +295,66 @@ class Builder {
     op.a = op.b = op.c = touch(reduced_operand(node, attr));
     op.dst = result_slot(id, Level::row);
     finish(id, op);
+  }
+
+  /// A reduction over few elements as a map: each of them is read (and computed) for itself.
+  void reduce_spread(Id id, const passes::Spread& spread) {
+    const Node& node = graph_[id];
+    const auto& attr = node.as<ReduceAttr>();
+    Shape window;
+    for (const int64_t axis : attr.axes) {
+      window.push_back(graph_[node.in[0]].shape[static_cast<int>(axis)]);
+    }
+    const MapOp join = attr.kind == Reduction::sum ? MapOp::add : MapOp::max;
+    void* kernel = reinterpret_cast<void*>(
+        isa_.map[static_cast<size_t>(join)][static_cast<size_t>(node.type)]);
+    std::map<std::pair<Id, int64_t>, uint16_t> read;
+    std::optional<uint16_t> sum;
+    Dims at = Dims::filled(window.rank(), 0);
+    for (int64_t i = 0; i < spread.count; ++i) {
+      const uint16_t value = spread_element(node, spread, at, read);
+      for (int d = window.rank(); d-- > 0;) {
+        if (++at[d] < window[d]) break;
+        at[d] = 0;
+      }
+      if (sum) {
+        VmOp op{VmOp::Kind::map, Level::full, 0, *sum, value, value, kernel};
+        op.dst =
+            i + 1 == spread.count ? result_slot(id, Level::full) : slot(node.type, Level::full);
+        touch(value);
+        touch(*sum);
+        if (i + 1 == spread.count) {
+          finish(id, op);
+        } else {
+          emit(op);
+        }
+        sum = op.dst;
+      } else {
+        sum = value;
+      }
+    }
+  }
+  uint16_t spread_element(const Node& reduce, const passes::Spread& spread, const Dims& at,
+                          std::map<std::pair<Id, int64_t>, uint16_t>& read) {
+    std::map<Id, uint16_t> values;
+    for (const Id id : spread.sources) {
+      const View part =
+          passes::spread_view(passes::view_of(graph_, id), reduce.as<ReduceAttr>().axes, at);
+      const auto key = std::pair(id, part.offset);
+      if (!read.contains(key)) read[key] = load(part, graph_[id].type, Level::full);
+      values[id] = touch(read[key]);
+    }
+    for (const Id id : spread.maps) {
+      const Node& node = graph_[id];
+      VmOp op = map_operation(node, Level::full);
+      uint16_t* const operands[] = {&op.a, &op.b, &op.c};
+      for (size_t i = 0; i < node.in.size(); ++i) *operands[i] = touch(values.at(node.in[i]));
+      if (node.in.size() < 2) op.b = op.a;
+      if (node.in.size() < 3) op.c = op.a;
+      op.dst = slot(node.type, Level::full);
+      values[id] = emit(op);
+    }
+    return values.at(reduce.in[0]);
   }
 
   /// The operand with the reduced axes last.

@@ -120,21 +120,87 @@ void copy_transposed(void* dst, int64_t dst_stride, const void* src, int64_t src
         if (r + i < rows) store_first(d + (r + i) * dst_stride + c, square[i], cols - c);
     }
 }
+/// dst[r][c] = src[r][c], short rows a vector at a time.
+template <class F>
+void copy_short_rows(F* d, int64_t dst_stride, const F* s, int64_t src_stride, int64_t rows,
+                     int64_t cols) noexcept {
+  constexpr int lanes = native_lanes<F>;
+  for (int64_t r = 0; r < rows; ++r, d += dst_stride, s += src_stride)
+    for (int64_t c = 0; c < cols; c += lanes)
+      store_first(d + c, load_first<Native<F>>(s + c, cols - c), cols - c);
+}
+
+template <class V, int... lane>
+SOMA_INLINE V evens(V low, V high, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(low, high, (2 * lane)...);
+}
+template <int first, class V, int... lane>
+SOMA_INLINE V twice(V v, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(v, v, (first + lane / 2)...);
+}
+/// dst[r][c] = src[r][2 c], which reads no further than the last of them.
+template <class F>
+void copy_every_other(F* d, int64_t dst_stride, const F* s, int64_t src_stride, int64_t rows,
+                      int64_t cols) noexcept {
+  constexpr int lanes = native_lanes<F>;
+  constexpr auto all = std::make_integer_sequence<int, lanes>{};
+  for (int64_t r = 0; r < rows; ++r, d += dst_stride, s += src_stride)
+    for (int64_t c = 0; c < cols; c += lanes) {
+      const int64_t left = 2 * (cols - c) - 1;
+      const auto low = load_first<Native<F>>(s + 2 * c, left);
+      const auto high = load_first<Native<F>>(s + 2 * c + lanes, left - lanes);
+      store_first(d + c, evens(low, high, all), cols - c);
+    }
+}
+/// dst[2 i] = dst[2 i + 1] = src[i]
+template <class F>
+void copy_twice(F* d, const F* s, int64_t n) noexcept {
+  constexpr int lanes = native_lanes<F>;
+  constexpr auto all = std::make_integer_sequence<int, lanes>{};
+  for (int64_t i = 0; i < n; i += lanes) {
+    const auto v = load_first<Native<F>>(s + i, n - i);
+    store_first(d + 2 * i, twice<0>(v, all), 2 * (n - i));
+    if (2 * (n - i) > lanes)
+      store_first(d + 2 * i + lanes, twice<lanes / 2>(v, all), 2 * (n - i) - lanes);
+  }
+}
+
+/// The forms of copy2d that vectors serve, into rows of neighbours; false when it is none of them.
+template <class F>
+bool copy2d_fast(F* d, Strides2d to, const F* s, Strides2d from, int64_t rows,
+                 int64_t cols) noexcept {
+  if (to.col != 1) {
+    if (to.row == 1 && from.col == 1)
+      return copy_transposed<F>(d, to.col, s, from.row, cols, rows), true;
+    return false;
+  }
+  if (from.col == 1) return copy_short_rows(d, to.row, s, from.row, rows, cols), true;
+  if (from.col == 2) return copy_every_other(d, to.row, s, from.row, rows, cols), true;
+  if (from.col == 0 && cols == 2 && to.row == 2 && from.row == 1)
+    return copy_twice(d, s, rows), true;
+  if (from.row == 1 && rows > 1)
+    return copy_transposed<F>(d, to.row, s, from.col, rows, cols), true;
+  return false;
+}
+
 template <class T>
 void copy2d(void* dst, Strides2d to, const void* src, Strides2d from, int64_t rows,
             int64_t cols) noexcept {
   T* d = static_cast<T*>(dst);
   const T* s = static_cast<const T*>(src);
   if (cols == 0) return;  // the pointers may be null
-  if (to.col == 1 && from.col == 1) {
+  if (to.col == 1 && from.col == 1 && cols > 64) {
     for (int64_t r = 0; r < rows; ++r)
       __builtin_memcpy(d + r * to.row, s + r * from.row, static_cast<size_t>(cols) * sizeof(T));
-  } else if (sizeof(T) >= 4 && to.col == 1 && from.row == 1) {
+    return;
+  }
+  if constexpr (sizeof(T) >= 4) {
     using F = std::conditional_t<sizeof(T) == 8, double, float>;  // only moved
-    copy_transposed<F>(d, to.row, s, from.col, rows, cols);
-  } else if (sizeof(T) >= 4 && to.row == 1 && from.col == 1) {
-    using F = std::conditional_t<sizeof(T) == 8, double, float>;
-    copy_transposed<F>(d, to.col, s, from.row, cols, rows);
+    if (copy2d_fast<F>(static_cast<F*>(dst), to, static_cast<const F*>(src), from, rows, cols))
+      return;
+  }
+  if (to.col == 1 && from.col == 0) {
+    for (int64_t r = 0; r < rows; ++r) fill<T>(d + r * to.row, s + r * from.row, cols);
   } else if (to.row == 1) {  // walk along the contiguous side of the destination
     copy_blocked(d, {to.col, to.row}, s, {from.col, from.row}, cols, rows);
   } else {
