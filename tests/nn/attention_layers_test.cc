@@ -2,10 +2,14 @@
 // masks, shared tables, streaming, and a network that learns.
 #include <gmock/gmock.h>
 
+#include <array>
+
 #include "soma/attention.h"
+#include "soma/generate.h"
 #include "soma/gradcheck.h"
 #include "soma/network.h"
 #include "soma/normalization.h"
+#include "soma/stream.h"
 #include "soma/train.h"
 #include "src/base/philox.h"
 #include "tests/expect_error.h"
@@ -239,6 +243,21 @@ TEST(AttentionLayers, AWindowIsContextEnough) {
       const Tensor y = plan.output("output").copy();
       for (int64_t d = 0; d < steps * 8; ++d) EXPECT_NEAR(y.at(d), whole.at(t * 8 + d), 1e-5);
     }
+  }
+}
+
+// One sequence of a batch begins anew while the other goes on.
+TEST(AttentionLayers, AStreamIsResetSequenceBySequence) {
+  const Network net = Network::parse(
+      "input 6, embedding 9 8, positions, decoder 2 positions=rotary context=6, unembedding 9");
+  Stream both(net, 2), fresh(net, 1);
+  const std::vector<std::array<float, 2>> before{{1, 2}, {3, 4}, {5, 6}}, after{{7, 8}, {0, 1}};
+  for (const auto& tokens : before) both.step(tokens);
+  both.reset(1);
+  for (const auto& tokens : after) {
+    const Tensor y = both.step(tokens).copy();
+    const Tensor alone = fresh.step(std::span(tokens).subspan(1)).copy();
+    for (int64_t i = 0; i < 9; ++i) EXPECT_EQ(y.at(9 + i), alone.at(i));
   }
 }
 
