@@ -7,9 +7,15 @@
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
+#include <set>
+#include <string>
+#include <vector>
 
+#include "soma/error.h"
 #include "soma/gradient.h"
+#include "soma/network.h"
 #include "soma/plan.h"
+#include "soma/stream.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SOMA_COUNTS 0
@@ -99,6 +105,33 @@ TEST(NoAlloc, RunAllocatesNothingAndTakesNoLock) {
       EXPECT_EQ(locks - locked, 0) << threads << " threads";
     }
   }
+}
+
+TEST(NoAlloc, StreamsAllocateNothingPerStep) {
+  if (!SOMA_COUNTS) GTEST_SKIP() << "the sanitizer owns malloc and the locks";
+  std::set<std::string> streamed;
+  for (const LayerRow& row : layer_kinds()) {
+    Network net = Network::parse("input 8x3, dense(4 per_step=true)");
+    try {
+      const std::string sizes = row.name == "jordan" ? "(5 4" : "(5";
+      net = Network::parse("input 8x3, " + row.name + sizes +
+                           " returns=all), dense(2 tanh per_step=true)");
+    } catch (const Error&) {
+      continue;  // no recurrent kind
+    }
+    for (const int threads : {1, 2}) {
+      Stream stream(net, 2, Device::cpu(threads));
+      const std::vector<float> x(6, 0.5f);
+      float sum = stream.step(x).as<float>()[0];
+      const long before = allocations, locked = locks;
+      for (int i = 0; i < 200; ++i) sum += stream.step(x).as<float>()[0];
+      EXPECT_EQ(allocations - before, 0) << row.name << ", " << threads << " threads";
+      EXPECT_EQ(locks - locked, 0) << row.name << ", " << threads << " threads";
+      EXPECT_NE(sum, 0) << row.name;
+      streamed.insert(row.name);
+    }
+  }
+  EXPECT_GE(streamed.size(), 12u);
 }
 
 static_assert(noexcept(std::declval<Plan&>().run()));
