@@ -230,6 +230,17 @@ TEST(AttentionLayers, StreamingGivesTheBitsOfTheWholeSequence) {
   }
 }
 
+TEST(AttentionLayers, StreamingLeavesOutPaddedSteps) {
+  const Tensor x = token_rows({2, 12}, 4);
+  for (const std::string first : {"embedding 4 8 pad=3 mask=true", "masking 3, embedding 4 8"}) {
+    const Network net = Network::parse("input 12, " + first +
+                                       ", decoder 2 positions=rotary context=12, attention 2 "
+                                       "causal=true context=12, unembedding 4");
+    expect_streaming_gives_the_bits(net, x);
+    expect_streaming_gives_the_bits(net, x, 4);
+  }
+}
+
 TEST(AttentionLayers, AWindowIsContextEnough) {
   Network net =
       Network::parse("input 10x8, decoder 2 window=3 positions=rotary, decoder 4 window=4");
