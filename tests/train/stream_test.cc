@@ -8,6 +8,7 @@
 
 #include "soma/error.h"
 #include "soma/layers.h"
+#include "soma/model.h"
 #include "tests/expect_error.h"
 
 namespace soma {
@@ -93,6 +94,7 @@ const std::vector<std::string> kinds{
     "gru(5 returns=all truncate=2 recurrent_dropout=0.3)",
     "masking, lstm(5 returns=all padded=zero)",
     "wired(3 [i0>0 i1>1 i2>2 i3>0 0>1 1>2 2~>0 1~>1] [tanh sigmoid identity] returns=all)",
+    "wired(3 [i0>0 i1>1 i3>2 0>2 1>2 2~>0 1~>1] tanh returns=all)",
 };
 
 TEST(Stream, EveryKindStepByStepHasTheBitsOfTheWhole) {
@@ -192,6 +194,16 @@ TEST(Stream, OneSequenceOfABatchStartsAgain) {
     EXPECT_EQ(stream.state().at("output/h").at(i), i < 3 ? before.at(i) : 0);
   }
   EXPECT_ERROR(ArgumentError, stream.reset(2), "0 to 1");
+}
+
+TEST(Stream, ModelFilesHoldRecurrentNetworks) {
+  const auto path = (std::filesystem::temp_directory_path() / "soma_recurrent.soma").string();
+  for (const std::string& kind : kinds) {
+    const Network net = trained("input 6x4, " + kind + ", bidirectional [gru 2], 2");
+    save(net, path);
+    EXPECT_EQ(load(path), net) << kind;
+  }
+  std::filesystem::remove(path);
 }
 
 TEST(Stream, TrainingTheNetworkLaterDoesNotChangeIt) {
