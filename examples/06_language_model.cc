@@ -3,8 +3,8 @@
 //
 //   06_language_model                    a chapter that is built in, in seconds
 //   06_language_model --full bible.txt   any text; of 4 megabytes it learns to spell in minutes: of
-//                                        the text below to 1.84 bits a letter, in five and a half
-//                                        minutes of processor time
+//                                        the text below to 1.84 bits a letter, in 1054 steps of
+//                                        about 0.3 s of processor time
 //
 // The King James Bible is such a text: Debian's packages bible-kjv and bible-kjv-text print it with
 //   echo "gen1:1-rev22:21" | bible -f > bible.txt
