@@ -35,6 +35,7 @@ std::unique_ptr<Command> make_train();
 std::unique_ptr<Command> make_evaluate();
 std::unique_ptr<Command> make_predict();
 std::unique_ptr<Command> make_inspect();
+std::unique_ptr<Command> make_list();
 std::unique_ptr<Command> make_activations();
 std::unique_ptr<Command> make_gradcheck();
 std::unique_ptr<Command> make_bench();

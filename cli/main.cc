@@ -26,6 +26,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   commands.push_back(make_evaluate());
   commands.push_back(make_predict());
   commands.push_back(make_inspect());
+  commands.push_back(make_list());
   commands.push_back(make_activations());
   commands.push_back(make_gradcheck());
   commands.push_back(make_bench());

@@ -106,7 +106,7 @@ class Train : public Command {
   std::string_view examples() const override {
     return "  soma train fashion-mnist --net \"128 relu, 10\" --epochs 5 --batch 128 \\\n"
            "      --optimizer adam --lr 1e-3 --seed 1 --threads 2 --out run/\n"
-           "  soma train fashion-mnist --net \"conv2d 16 3 relu, max_pool2d 2, flatten, 10\"\n"
+           "  soma train fashion-mnist --net \"conv2d 16 3 relu, max_pool 2, 10\"\n"
            "  soma train fashion-mnist --net \"lstm 64, 10\" --epochs 2\n"
            "  soma train fashion-mnist --net @net.txt\n"
            "  soma train iris --net \"8 tanh, 3\" --epochs 60 --out run/\n"

@@ -2,7 +2,9 @@
 // next, and then writes.
 //
 //   06_language_model                    a chapter that is built in, in seconds
-//   06_language_model --full bible.txt   any text; of 4 megabytes it learns to spell in minutes
+//   06_language_model --full bible.txt   any text; of 4 megabytes it learns to spell in minutes: of
+//                                        the text below to 1.84 bits a letter, in 1054 steps of
+//                                        about 0.3 s of processor time
 //
 // The King James Bible is such a text: Debian's packages bible-kjv and bible-kjv-text print it with
 //   echo "gen1:1-rev22:21" | bible -f > bible.txt
@@ -161,7 +163,7 @@ void learn_a_text(const std::string& path) {
   Network net = learn(recipe, train, &unseen, alphabet.size());
   const double loss = bits(evaluate(net, unseen, cross_entropy()).loss);
   check(loss < 2.2, "unseen text costs " + std::to_string(loss) + " bits per letter");
-  std::cout << write(net, alphabet, text.substr(0, 40), 800, {.temperature = 0.8}) << '\n';
+  std::cout << write(net, alphabet, text.substr(cut, 40), 800, {.temperature = 0.8}) << '\n';
 }
 
 }  // namespace

@@ -9,7 +9,8 @@ step() { printf '\n== %s (%d s so far)\n' "$*" "$SECONDS"; }
 
 step "Packages"
 scripts/setup.sh g++ cmake ninja-build zlib1g-dev nlohmann-json3-dev libcli11-dev libgtest-dev \
-  libgmock-dev librapidcheck-dev clang clang-format clang-tidy dataset-fashion-mnist
+  libgmock-dev librapidcheck-dev libprotozero-dev libonnx-testdata clang clang-format clang-tidy \
+  dataset-fashion-mnist
 
 step "Format"
 git ls-files -- '*.h' '*.cc' | xargs clang-format --dry-run -Werror

@@ -181,9 +181,10 @@ struct Reader<Interpolation> {
 };
 /// Where in x the place i of the result looks, for extents E to O and scale s = O / E:
 ///   half_pixel      (i + ½) / s - ½          (PyTorch align_corners=False, TensorFlow 2, ONNX)
+///   half_pixel_zero the same, but 0 when O = 1 (ONNX pytorch_half_pixel)
 ///   align_corners   i (E - 1) / (O - 1)      (PyTorch align_corners=True)
 ///   asymmetric      i / s                    (PyTorch nearest, ONNX Upsample)
-enum class Coordinates : uint8_t { half_pixel, align_corners, asymmetric };
+enum class Coordinates : uint8_t { half_pixel, half_pixel_zero, align_corners, asymmetric };
 /// For `nearest`: which neighbour is taken; the ties of the two roundings go down or up.
 enum class Rounding : uint8_t { floor, ceil, half_down, half_up };
 struct ResizeOptions {
@@ -194,9 +195,12 @@ struct ResizeOptions {
   /// floor(E·s) / E is another number.
   std::vector<double> scale = {};
   double cubic = -0.75;  ///< Keys' parameter a (PyTorch, ONNX; TensorFlow has -0.5).
+  /// Neighbours outside x are left out and the others share their weight (ONNX exclude_outside);
+  /// otherwise they count as the edge.
+  bool leave_out_outside = false;
 };
-/// The last size.size() axes resampled to these extents, as products with interpolation matrices;
-/// neighbours outside x count as the edge. No low-pass filter comes before shrinking (PyTorch
+/// The last size.size() axes resampled to these extents, as products with interpolation matrices.
+/// No low-pass filter comes before shrinking (PyTorch
 /// antialias=False). Linear over two axes is bilinear; cubic: Keys 1981. ONNX Resize.
 Value resize(Value x, Dims size, const ResizeOptions& options = {});
 /// The spatial axes floor(extent·scale) long, as PyTorch's Upsample: `nearest` is asymmetric and
@@ -228,15 +232,16 @@ Value channel_shuffle(Value x, int64_t groups);
 /// the edge elements with align_corners, else about their outer sides).
 enum class Outside : uint8_t { zeros, border, reflection };
 struct GridOptions {
-  Interpolation mode = Interpolation::linear;  ///< nearest (of two, the even one) or linear.
+  /// Of two nearest the even one is taken; cubic has Keys' a = -0.75.
+  Interpolation mode = Interpolation::linear;
   Outside outside = Outside::zeros;
   /// Whether -1 and 1 are the centres of the edge elements or their outer sides.
   bool align_corners = false;
 };
 /// x [batch, channels, …] read at the places of `grid` [batch, places…, n] for n = 2 or 3 spatial
 /// axes; coordinates run from -1 to 1 and come with the last axis (width) first. Result [batch,
-/// channels, places…]. Gradients reach x and, with `linear`, the grid. Jaderberg+ 2015
-/// (arXiv:1506.02025); PyTorch grid_sample, ONNX GridSample (whose cubic mode is not there).
+/// channels, places…]. Gradients reach x and, but for `nearest`, the grid. Jaderberg+
+/// 2015 (arXiv:1506.02025); PyTorch grid_sample, ONNX GridSample.
 Value grid_sample(Value x, Value grid, const GridOptions& options = {});
 /// The grid of an affine map: theta [batch, n, n + 1] times the places (…, y, x, 1) of an array of
 /// these extents, [batch, extents…, n]. PyTorch affine_grid, ONNX AffineGrid.

@@ -1,4 +1,4 @@
-// The thread team: see team.h. One counter announces rounds, another counts who still works.
+// The thread team: see team.h.
 #include "src/base/team.h"
 
 #include <chrono>
@@ -43,42 +43,83 @@ int checked(int threads) {
 
 }  // namespace
 
+// A thread goes through the gate by adding one to it while it is open, and leaves by taking one
+// off. Once closed, nobody enters; when it is closed and empty, the round is over.
+constexpr uint32_t inside_mask = 0xfff, open_bit = 0x1000, round_step = 0x2000;
+
 Team::Team(int threads)
     : size_(checked(threads)),
       // With more threads than cores, spinning would only keep the working thread from its core.
       spin_nanoseconds_(threads <= static_cast<int>(std::thread::hardware_concurrency()) ? 40'000
-                                                                                         : 0) {
+                                                                                         : 0),
+      ranges_(new Range[static_cast<size_t>(size_)]) {
   threads_.reserve(static_cast<size_t>(threads - 1));
   for (int worker = 1; worker < threads; ++worker)
     threads_.emplace_back([this, worker] { work(worker); });
 }
 
 Team::~Team() {
-  task_ = nullptr;
-  round_.fetch_add(1);
-  round_.notify_all();
+  ends_.store(true);
+  gate_.fetch_add(round_step);
+  gate_.notify_all();
   for (std::thread& thread : threads_) thread.join();
 }
 
-void Team::run(Task* task, void* context) noexcept {
-  if (size_ > 1) {
-    task_ = task;
-    context_ = context;
-    busy_.store(static_cast<uint32_t>(size_ - 1), std::memory_order_relaxed);
-    round_.fetch_add(1);
-    round_.notify_all();
+void Team::run(int64_t chunks, Task* task, void* context) noexcept {
+  if (size_ == 1 || chunks <= 1) {
+    if (chunks > 0) task(context, 0, chunks, 0);
+    return;
   }
-  task(context, 0);
-  for (uint32_t busy = busy_.load(std::memory_order_acquire); busy != 0;)
-    busy = await_change(busy_, busy, spin_nanoseconds_);
+  task_ = task;
+  context_ = context;
+  for (int worker = 0; worker < size_; ++worker) {
+    Range& range = ranges_[static_cast<size_t>(worker)];
+    range.next.store(chunk_begin(chunks, worker, size_), std::memory_order_relaxed);
+    range.end = chunk_begin(chunks, worker + 1, size_);
+  }
+  gate_.fetch_add(round_step | open_bit);
+  gate_.notify_all();
+  take_chunks(0);
+  gate_.fetch_sub(open_bit);
+  for (;;) {
+    const uint32_t left = left_.load(std::memory_order_acquire);
+    if ((gate_.load(std::memory_order_acquire) & inside_mask) == 0) return;
+    await_change(left_, left, spin_nanoseconds_);
+  }
+}
+
+/// Takes a quarter of what is left at a time, of the own range first.
+void Team::take_chunks(int worker) noexcept {
+  for (int i = 0; i < size_; ++i) {
+    Range& range = ranges_[static_cast<size_t>((worker + i) % size_)];
+    for (int64_t begin = range.next.load(std::memory_order_relaxed); begin < range.end;) {
+      const int64_t count = (range.end - begin + 3) / 4;
+      if (!range.next.compare_exchange_weak(begin, begin + count, std::memory_order_relaxed))
+        continue;
+      task_(context_, begin, begin + count, worker);
+      begin = range.next.load(std::memory_order_relaxed);
+    }
+  }
 }
 
 void Team::work(int worker) noexcept {
-  for (uint32_t round = 0;;) {
-    round = await_change(round_, round, spin_nanoseconds_);
-    if (task_ == nullptr) return;
-    task_(context_, worker);
-    if (busy_.fetch_sub(1) == 1) busy_.notify_one();
+  uint32_t done = 0;  // the round this worker took part in
+  for (;;) {
+    uint32_t gate = gate_.load(std::memory_order_acquire);
+    if (ends_.load(std::memory_order_acquire)) return;
+    const uint32_t round = gate / round_step;
+    if ((gate & open_bit) == 0 || round == done) {
+      await_change(gate_, gate, spin_nanoseconds_);
+      continue;
+    }
+    if (!gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel)) continue;
+    done = round;
+    take_chunks(worker);
+    const uint32_t before = gate_.fetch_sub(1, std::memory_order_acq_rel);
+    if ((before & (open_bit | inside_mask)) == 1) {
+      left_.fetch_add(1, std::memory_order_release);
+      left_.notify_one();
+    }
   }
 }
 

@@ -27,6 +27,7 @@ struct Instruction {
   Kernel* kernel = nullptr;  ///< Null for a loop.
   std::shared_ptr<const void> args;
   int64_t chunks = 1;
+  bool alone = false;  ///< So little work that waking the team would take longer.
   std::shared_ptr<Loop> loop;
   // For explain():
   std::string text;   ///< "dot[128, 10] + add, relu"

@@ -43,7 +43,7 @@ void Runner::run(const Program& program, Memory memory) const noexcept {
     const double start = profile ? now() : 0;
     if (i.loop) {
       run_loop(*i.loop, memory);
-    } else if (i.chunks == 1 || team.size() == 1) {
+    } else if (i.alone || i.chunks == 1 || team.size() == 1) {
       i.kernel(i.args.get(), memory, 0, i.chunks, scratch);
     } else {
       parallel(team, i.chunks, [&](int64_t begin, int64_t end, int worker) {

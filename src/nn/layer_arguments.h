@@ -55,6 +55,7 @@ struct Reader<Maybe<T>> {
 template <>
 struct Reader<BatchNormRule> {
   static BatchNormRule read(std::string_view text);
+  static std::string write(BatchNormRule rule);
 };
 
 /// The axis of in() that an argument names, from the front; refuses the batch's.

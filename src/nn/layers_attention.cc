@@ -81,9 +81,8 @@ MultiHeadWeights make_weights(LayerBuild& at, const std::string& prefix, Value x
 }
 
 // Attention over what came in this call and, from the cache, in those before.
-Value attend_streaming(LayerBuild& at, const std::string& prefix, Value x,
-                       const MultiHeadWeights& weights, const MultiHeadOptions& options,
-                       int64_t context) {
+Value attend_streaming(LayerBuild& at, const std::string& prefix, Value x, Value mask,
+                       const MultiHeadWeights& weights, MultiHeadOptions options, int64_t context) {
   const int64_t steps = x.extent(1);
   if (!options.attention.causal) {
     at.fail("looks at later steps and cannot stream; use causal=true");
@@ -98,6 +97,13 @@ Value attend_streaming(LayerBuild& at, const std::string& prefix, Value x,
   KeyValueCache cache{at.state(prefix + "keys", shape), at.state(prefix + "values", shape),
                       at.state(prefix + "position", {at.batch()}, "0", i32)};
   const KeyValueCache before = cache;
+  if (mask) {  // which of the remembered steps are real
+    const Value known = at.state(prefix + "real", {at.batch(), 1, context, 1});
+    const Value now = cast(reshape(mask, {at.batch(), 1, steps, 1}), f32);
+    const Value real = cache_append(known, now, cache.position);
+    at.update(known, real);
+    options.attention.mask = reshape(real > 0.5, {at.batch(), 1, 1, context});
+  }
   const Value y = multi_head_attention(x, x, weights, options, &cache);
   at.update(before.keys, cache.keys);
   at.update(before.values, cache.values);
@@ -120,7 +126,7 @@ Value attend(LayerBuild& at, const std::string& prefix, Value x, Value memory, V
   options.rotary = {.base = ask.base, .pairing = ask.pairing};
   if (at.streaming()) {
     if (!(memory == x)) at.fail("looks at another sequence as a whole and cannot stream");
-    return attend_streaming(at, prefix, x, weights, options, ask.context);
+    return attend_streaming(at, prefix, x, mask, weights, options, ask.context);
   }
   const int64_t queries = x.extent(1), keys = memory.extent(1);
   if (mask) options.attention.mask = reshape(mask, {at.batch(), 1, 1, keys});

@@ -23,8 +23,7 @@ Value build_embedding(LayerBuild& at, int64_t rows, int64_t width, int64_t pad, 
   const Value table = at.parameter("table", {rows, width}, start.text);
   const Value found = embedding(table, index, pad);
   const Value y = scale == 1 ? found : found * scale;
-  // When streaming, every step that comes is real.
-  if (mask && !at.streaming()) at.set_mask(y, ne(index, static_cast<double>(pad)));
+  if (mask) at.set_mask(y, ne(index, static_cast<double>(pad)));
   return y;
 }
 

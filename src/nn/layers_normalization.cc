@@ -4,17 +4,14 @@
 #include "soma/normalization.h"
 #include "src/base/text.h"
 #include "src/nn/layer_kinds.h"
+#include "src/nn/words.h"
 
 namespace soma {
 
 // ---------------------------------------------------------------- arguments
 
-BatchNormRule Reader<BatchNormRule>::read(std::string_view text) {
-  if (text == "pytorch") return BatchNormRule::pytorch;
-  if (text == "keras") return BatchNormRule::keras;
-  if (text == "onnx") return BatchNormRule::onnx;
-  throw ArgumentError("pytorch, keras or onnx");
-}
+SOMA_WORDS(BatchNormRule, {"pytorch", BatchNormRule::pytorch}, {"keras", BatchNormRule::keras},
+           {"onnx", BatchNormRule::onnx})
 
 int axis_argument(LayerBuild& at, Value x, int64_t axis) {
   const int rank = x.rank();

@@ -1,5 +1,4 @@
-// Pooling: overlapping windows are reduced along one axis after the other, which costs the sum of
-// the window's extents instead of their product.
+// Pooling: windows are views of the array, which a reduction reads where they are.
 #include <algorithm>
 #include <functional>
 #include <limits>
@@ -46,14 +45,27 @@ Value reduce_axis(Value x, int axis, const WindowAxis& window, Reduction kind) {
   return reduce(unfold(x, axis, window.size, window.stride, window.dilation), kind, {-1});
 }
 
-/// Small windows side by side in one go, others along one axis after the other.
+/// Small windows in one go, others along one axis after the other.
 Value reduce_windows(Value x, const Axes& axes, Reduction kind) {
-  int64_t elements = 1;
+  constexpr int64_t few = 16;  // elements that are read one by one for each result
+  int64_t elements = 1, overlap = 1;
   bool cut = true;
   for (const WindowAxis& axis : axes) {
-    cut = cut && side_by_side(axis) && axis.size <= 16 && (elements *= axis.size) <= 16;
+    elements *= std::min(axis.size, few + 1);
+    overlap *= std::min((axis.size + axis.stride - 1) / axis.stride, few);
+    cut = cut && side_by_side(axis);
   }
-  if (cut) return reduce_cut(x, 2, axes, kind);
+  if (cut && elements <= few) return reduce_cut(x, 2, axes, kind);
+  // Gradients are made for each element of each window, so overlapping a lot does not pay.
+  if (elements <= few && overlap <= 4) {
+    Dims last;
+    for (size_t i = 0; i < axes.size(); ++i) {
+      const WindowAxis& axis = axes[i];
+      x = unfold(x, static_cast<int>(i) + 2, axis.size, axis.stride, axis.dilation);
+      last.push_back(-1 - static_cast<int64_t>(i));
+    }
+    return reduce(x, kind, last);
+  }
   for (size_t i = axes.size(); i-- > 0;) {
     x = reduce_axis(x, static_cast<int>(i) + 2, axes[i], kind);
   }

@@ -7,6 +7,7 @@
 #include "soma/error.h"
 #include "soma/nn.h"
 #include "src/base/text.h"
+#include "src/nn/taps.h"
 #include "src/nn/window.h"
 #include "src/nn/words.h"
 
@@ -27,6 +28,7 @@ Value sources_of(Graph& graph, int64_t extent, int64_t size, double scale, Coord
   const auto shrunk = [&](Value v) { return scale > 0 ? v / scale : v * e / o; };
   switch (how) {
     case Coordinates::half_pixel: return shrunk(place + 0.5) - 0.5;
+    case Coordinates::half_pixel_zero: return size == 1 ? place : shrunk(place + 0.5) - 0.5;
     case Coordinates::asymmetric: return shrunk(place);
     case Coordinates::align_corners: break;
   }
@@ -47,10 +49,6 @@ Value rounded(Value source, Rounding rounding) {
   return floor_index(source + 0.5);
 }
 
-/// Keys' cubic at distance `t`, in [0, 1] or in [1, 2].
-Value cubic_near(Value t, double a) { return ((a + 2) * t - (a + 3)) * t * t + 1.0; }
-Value cubic_far(Value t, double a) { return ((a * t - 5 * a) * t + 8 * a) * t - 4 * a; }
-
 /// [size, extent]: row i holds the weights of the elements that place i is made of.
 Value interpolation_matrix(Graph& graph, int64_t extent, int64_t size, double scale,
                            const ResizeOptions& options) {
@@ -60,19 +58,16 @@ Value interpolation_matrix(Graph& graph, int64_t extent, int64_t size, double sc
     return one_hot(min(max(index, 0.0), last), extent, f64);
   };
   if (options.mode == Interpolation::nearest) return weights_at(rounded(source, options.rounding));
-  const Value base = floor_index(source), t = source - cast(base, f64);
-  if (options.mode == Interpolation::linear) {
-    return expand_dims(1.0 - t, 1) * weights_at(base) + expand_dims(t, 1) * weights_at(base + 1.0);
-  }
-  const double a = options.cubic;
-  const Value taps[] = {cubic_far(t + 1.0, a), cubic_near(t, a), cubic_near(1.0 - t, a),
-                        cubic_far(2.0 - t, a)};
+  const Value base = floor_index(source);
+  const auto taps = interpolation_taps(source - cast(base, f64), options.mode, options.cubic);
   Value matrix;
-  for (int k = 0; k < 4; ++k) {
-    const Value part = expand_dims(taps[k], 1) * weights_at(base + static_cast<double>(k - 1));
+  for (const Tap& tap : taps) {
+    const Value index = base + static_cast<double>(tap.offset);
+    const Value row = options.leave_out_outside ? one_hot(index, extent, f64) : weights_at(index);
+    const Value part = expand_dims(tap.weight, 1) * row;
     matrix = matrix ? matrix + part : part;
   }
-  return matrix;
+  return options.leave_out_outside ? matrix / sum(matrix, {1}, Keep::yes) : matrix;
 }
 
 /// The elements of each axis repeated that many times in a row.

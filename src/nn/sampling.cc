@@ -2,6 +2,7 @@
 #include "soma/convolution.h"
 #include "soma/error.h"
 #include "src/base/text.h"
+#include "src/nn/taps.h"
 
 namespace soma {
 
@@ -66,22 +67,30 @@ Value at_nearest(Value rows, const std::vector<Value>& at, const Dims& extents) 
   return gathered(rows, whole, extents);
 }
 
-/// The corners around each place, each weighed by its nearness along all axes.
-Value at_corners(Value rows, const std::vector<Value>& at, const Dims& extents) {
-  std::vector<Value> base, part;
+/// The neighbours of each place, each weighed by its nearness along all axes; `bring` maps their
+/// coordinates along an axis to those that are read.
+template <class Bring>
+Value at_neighbours(Value rows, const std::vector<Value>& at, const Dims& extents,
+                    Interpolation mode, Bring&& bring) {
+  std::vector<std::vector<Tap>> taps;
+  std::vector<Value> base;
+  size_t count = 1;
   for (const Value v : at) {
     base.push_back(floor_of(v));
-    part.push_back(v - base.back());
+    taps.push_back(interpolation_taps(v - base.back(), mode, -0.75));
+    count *= taps.back().size();
   }
   Value total;
-  for (size_t corner = 0; corner < size_t{1} << at.size(); ++corner) {
+  for (size_t k = 0; k < count; ++k) {
     std::vector<Value> whole;
     Value weight;
+    size_t rest = k;
     for (size_t i = 0; i < at.size(); ++i) {
-      const bool upper = (corner >> i & 1) != 0;
-      whole.push_back(upper ? base[i] + 1.0 : base[i]);
-      const Value near = upper ? part[i] : 1.0 - part[i];
-      weight = weight ? weight * near : near;
+      const Tap& tap = taps[i][rest % taps[i].size()];
+      rest /= taps[i].size();
+      whole.push_back(
+          bring(base[i] + static_cast<double>(tap.offset), extents[static_cast<int>(i)]));
+      weight = weight ? weight * tap.weight : tap.weight;
     }
     const Value term = gathered(rows, whole, extents) * expand_dims(weight, -1);
     total = total ? total + term : term;
@@ -89,7 +98,7 @@ Value at_corners(Value rows, const std::vector<Value>& at, const Dims& extents) 
   return total;
 }
 
-void check_grid(Value x, Value grid, const GridOptions& options) {
+void check_grid(Value x, Value grid) {
   const int n = x.rank() - 2;
   if (n < 2 || n > 3 || grid.rank() != n + 2 || grid.extent(-1) != n ||
       grid.extent(0) != x.extent(0)) {
@@ -101,15 +110,12 @@ void check_grid(Value x, Value grid, const GridOptions& options) {
     throw TypeError(cat(who, ": needs an array and a grid of f32 or of f64, found ", x.type(),
                         " and ", grid.type()));
   }
-  if (options.mode == Interpolation::cubic) {
-    throw ArgumentError(cat(who, ": knows nearest and linear interpolation, not cubic"));
-  }
 }
 
 }  // namespace
 
 Value grid_sample(Value x, Value grid, const GridOptions& options) {
-  check_grid(x, grid, options);
+  check_grid(x, grid);
   const int n = x.rank() - 2;
   Dims extents, channels_last{0}, channels_first{0, n + 1};
   for (int i = 0; i < n; ++i) {
@@ -122,15 +128,21 @@ Value grid_sample(Value x, Value grid, const GridOptions& options) {
   const Value rows = reshape(transpose(x, channels_last), {-1, channels});
   Shape places = grid.shape();
   places = Shape(std::span(places.begin(), places.end() - 1));
+  const bool cubic = options.mode == Interpolation::cubic;
   std::vector<Value> at;
   for (int i = 0; i < n; ++i) {  // the grid has the last axis first
     const Value v = reshape(slice_axis(grid, -1, n - 1 - i, n - i), places);
-    at.push_back(
-        brought_inside(in_elements(v, extents[i], options.align_corners), extents[i], options));
+    const Value element = in_elements(v, extents[i], options.align_corners);
+    at.push_back(cubic ? element : brought_inside(element, extents[i], options));
   }
-  const bool nearest = options.mode == Interpolation::nearest;
-  return transpose(nearest ? at_nearest(rows, at, extents) : at_corners(rows, at, extents),
-                   channels_first);
+  if (options.mode == Interpolation::nearest) {
+    return transpose(at_nearest(rows, at, extents), channels_first);
+  }
+  // A cubic curve runs on outside the array, so that each neighbour is brought inside by itself.
+  const auto bring = [&](Value v, int64_t extent) {
+    return cubic ? brought_inside(v, extent, options) : v;
+  };
+  return transpose(at_neighbours(rows, at, extents, options.mode, bring), channels_first);
 }
 
 Value affine_grid(Value theta, Dims extents, bool align_corners) {

@@ -1,5 +1,5 @@
 // Graph passes: each takes a graph and returns one that means the same. In the order compile()
-// runs them: inline_calls, simplify, merge_scans, hoist_scan, layout.
+// runs them: inline_calls, simplify, merge_scans, hoist_scan, layout, simplify, split_reductions.
 #pragma once
 
 #include <functional>
@@ -33,6 +33,10 @@ Graph merge_scans(const Graph& graph);
 Graph hoist_scan(const Graph& graph);
 /// Transposes in front of matrix products become their flags.
 Graph layout(const Graph& graph);
+
+/// Sums and maxima over the last axes and others, as of a channel over samples and places, become
+/// one over the last axes, which the step before may compute by rows, and one over the rest.
+Graph split_reductions(const Graph& graph);
 
 /// The passes by name, in order.
 struct Pass {

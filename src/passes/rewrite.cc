@@ -88,6 +88,31 @@ Graph layout(const Graph& graph) {
   });
 }
 
+Graph split_reductions(const Graph& graph) {
+  constexpr int64_t worth_a_row = 16, few = 32;  // few elements are added one by one: see spread.h
+  return rewrite(graph, [](Graph& out, const Node& node, std::span<const Value> in) -> Value {
+    if (node.op == Op::scan) {
+      ScanAttr attr = node.as<ScanAttr>();
+      attr.body = std::make_shared<const Graph>(split_reductions(*attr.body));
+      return out.add(Op::scan, in, attr);
+    }
+    if (node.op != Op::reduce) return {};
+    const auto& attr = node.as<ReduceAttr>();
+    const Shape shape = in[0].shape();
+    Dims rows;
+    for (int axis = shape.rank() - 1; axis >= 0 && attr.axes.contains(axis); --axis) {
+      rows.push_back(axis);
+    }
+    const int left = attr.axes.size() - rows.size();
+    if (rows.empty() || left == 0 || rows.size() == shape.rank()) return {};
+    int64_t columns = 1;
+    for (const int64_t axis : rows) columns *= shape[static_cast<int>(axis)];
+    if (columns < worth_a_row || shape.elements() <= few * node.shape.elements()) return {};
+    const Dims rest(std::span(attr.axes).first(static_cast<size_t>(left)));
+    return reduce(reduce(in[0], attr.kind, rows), attr.kind, rest);
+  });
+}
+
 std::span<const Pass> pipeline() {
   static constexpr Pass passes[] = {
       {"inline_calls", [](const Graph& g) { return inline_calls(g); }, true},
@@ -96,6 +121,7 @@ std::span<const Pass> pipeline() {
       {"hoist_scan", hoist_scan},
       {"layout", layout},
       {"simplify", simplify},
+      {"split_reductions", split_reductions},
   };
   return passes;
 }

@@ -91,7 +91,7 @@ History Trainer::run() {
   for (int epoch = 1; epoch <= options_.epochs && !history_.stopped; ++epoch) run_epoch(epoch);
   history_.seconds = seconds_since(start_);
   tell(Event::Kind::end);
-  history_.optimizer_states = carried_;
+  history_.optimizer_states = std::move(carried_);
   return std::move(history_);
 }
 

@@ -1,8 +1,10 @@
-// The thread team: every worker runs once a round, rounds follow each other, results are visible.
+// The thread team: every chunk is run once a round, rounds follow each other, results are visible.
 #include "src/base/team.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <vector>
 
@@ -16,18 +18,38 @@ TEST(Team, RefusesNoThreads) {
   EXPECT_THROW(Team(-3), ArgumentError);
 }
 
-TEST(Team, RunsEveryWorkerOnce) {
+TEST(Team, WorkersThatComeInTimeShareTheWork) {
   for (int threads = 1; threads <= 5; ++threads) {
     Team team(threads);
     EXPECT_EQ(team.size(), threads);
-    std::vector<int> calls(static_cast<size_t>(threads), 0);
-    team.run(
-        [](void* context, int worker) noexcept {
-          ++(*static_cast<std::vector<int>*>(context))[static_cast<size_t>(worker)];
-        },
-        &calls);
-    EXPECT_EQ(calls, std::vector<int>(static_cast<size_t>(threads), 1));
+    std::atomic<int> arrived{0};
+    std::vector<int> worker_of(static_cast<size_t>(threads), -1);
+    parallel(team, threads, [&](int64_t begin, int64_t end, int worker) {
+      ++arrived;  // nobody goes on before all are there, so each has one chunk
+      while (arrived.load() < threads) std::this_thread::yield();
+      for (int64_t i = begin; i < end; ++i) worker_of[static_cast<size_t>(i)] = worker;
+    });
+    std::sort(worker_of.begin(), worker_of.end());
+    for (int i = 0; i < threads; ++i) EXPECT_EQ(worker_of[static_cast<size_t>(i)], i);
   }
+}
+
+TEST(Team, NobodyWaitsForWhatIsNotBegun) {
+  Team team(2);
+  std::vector<std::atomic<int>> done(64);
+  std::atomic<bool> stuck{false};
+  parallel(team, 64, [&](int64_t begin, int64_t end, int worker) {
+    if (worker == 1) {  // holds its first piece until all others are done
+      stuck = true;
+      for (int64_t others = 0; others + (end - begin) < 64;) {
+        others = std::count_if(done.begin(), done.end(), [](const auto& d) { return d != 0; });
+      }
+    } else {
+      while (!stuck) std::this_thread::yield();
+    }
+    for (int64_t i = begin; i < end; ++i) ++done[static_cast<size_t>(i)];
+  });
+  for (const auto& d : done) EXPECT_EQ(d, 1);
 }
 
 TEST(Team, WritesAreVisibleRoundAfterRound) {

@@ -10,9 +10,9 @@
 namespace soma {
 namespace {
 
-const std::vector<std::string> command_names = {"train",   "evaluate",    "predict",
-                                                "inspect", "activations", "gradcheck",
-                                                "bench",   "data",        "version"};
+const std::vector<std::string> command_names = {"train", "evaluate",    "predict",   "inspect",
+                                                "list",  "activations", "gradcheck", "bench",
+                                                "data",  "version"};
 
 std::vector<std::string> with(std::vector<std::string> arguments,
                               std::initializer_list<std::string> more) {
@@ -206,6 +206,50 @@ TEST(Interrupt, SavesWhatWasLearned) {
   EXPECT_EQ(run.code, 130) << run.err;
   EXPECT_NE(run.out.find("interrupted"), run.out.npos);
   EXPECT_EQ(soma_run({"evaluate", folder / "run/model.soma", "iris"}).code, 0);
+}
+
+TEST(List, ShowsEveryRegistryAndExplainsRows) {
+  const auto kinds = soma_run({"list", "--json"}).json()[0]["kinds"];
+  for (const char* kind : {"layers", "activations", "losses", "optimizers", "schedules",
+                           "initializers", "regularizers", "metrics"}) {
+    EXPECT_GT(kinds[kind], 4) << kind;
+    const auto rows = soma_run({"list", kind, "--json"}).json()[0]["rows"];
+    EXPECT_EQ(rows.size(), kinds[kind]) << kind;
+    const std::string name = rows[0]["name"];
+    EXPECT_NE(soma_run({"list", kind, name}).out.find(name), std::string::npos);
+  }
+  const Finished lstm = soma_run({"list", "layers", "lstm"});
+  EXPECT_NE(lstm.out.find("forget_bias=1"), lstm.out.npos);
+  EXPECT_NE(lstm.out.find("Hochreiter"), lstm.out.npos);
+  EXPECT_EQ(soma_run({"list", "layres"}).code, 2);
+  EXPECT_NE(soma_run({"list", "layers", "lsmt"}).err.find("lstm"), std::string::npos);
+}
+
+TEST(Architectures, AreTrainedUsedAndShownFromTheShell) {
+  TemporaryFolder folder;
+  const std::string text =
+      "reshape 4x1          # four steps of one number\n"
+      "bidirectional [gru 5]\n"
+      "residual [8 tanh, batch_norm, dropout 0.1, 10]\n\n"
+      "3\n";
+  folder.write("net.txt", text);
+  const Finished train = soma_run({"train", "iris", "--net", "@" + (folder / "net.txt"), "--epochs",
+                                   "8", "--seed", "1", "--out", folder / "run"});
+  ASSERT_EQ(train.code, 0) << train.err;
+  const std::string model = folder / "run/model.soma";
+  EXPECT_GT(soma_run({"evaluate", model, "iris", "--json"}).json()[0]["accuracy"], 0.6);
+  EXPECT_EQ(soma_run({"predict", model}, "5.1,3.5,1.4,0.2\n").code, 0);
+  const Finished layers = soma_run({"inspect", model, "--graph", folder / "net.svg"});
+  for (const char* part : {"bidirectional", "residual", "reshape", "FLOPs"}) {
+    EXPECT_NE(layers.out.find(part), layers.out.npos) << layers.out;
+  }
+  EXPECT_NE(content_of(folder / "net.svg").find("bidirectional"), std::string::npos);
+  const Finished missing = soma_run({"train", "iris", "--net", "@" + (folder / "none.txt")});
+  EXPECT_NE(missing.code, 0);
+  EXPECT_NE(missing.err.find("none.txt"), missing.err.npos);
+  const Finished wrong = soma_run({"train", "iris", "--net", "residual [8 tnah, 4], 3"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("tanh"), wrong.err.npos) << wrong.err;
 }
 
 TEST(Activations, AreListedAndPlotted) {

@@ -74,6 +74,20 @@ TEST(Cpu, ShortReductionsOverMiddleAxes) {
   }
 }
 
+TEST(Cpu, BatchNormalizationAndItsGradient) {
+  Graph g;
+  const Value x = g.input("x", {6, 5, 9, 8}), scale = g.input("scale", {5, 1, 1});
+  const Value centred = x * 2.0 - mean(x * 2.0, {0, 2, 3}, Keep::yes);
+  const Value variance = mean(centred * centred, {0, 2, 3}, Keep::yes);
+  const Value y = centred / sqrt(variance + 1e-5) * scale;
+  g.output("y", y);
+  g.output("largest", max_over(abs(y), {0, 2, 3}));
+  const auto d = gradients(sum(tanh(y) * y), std::vector<Value>{x, scale});
+  g.output("dx", d[0]);
+  g.output("dscale", d[1]);
+  expect_cpu_agrees(g);
+}
+
 TEST(Cpu, StridedAndRepeatingLoads) {
   Graph g;
   const Value x = g.input("x", {37, 90}), c = g.input("c", {37}), s = g.input("s", {37, 45});

@@ -2,10 +2,14 @@
 // masks, shared tables, streaming, and a network that learns.
 #include <gmock/gmock.h>
 
+#include <array>
+
 #include "soma/attention.h"
+#include "soma/generate.h"
 #include "soma/gradcheck.h"
 #include "soma/network.h"
 #include "soma/normalization.h"
+#include "soma/stream.h"
 #include "soma/train.h"
 #include "src/base/philox.h"
 #include "tests/expect_error.h"
@@ -226,6 +230,17 @@ TEST(AttentionLayers, StreamingGivesTheBitsOfTheWholeSequence) {
   }
 }
 
+TEST(AttentionLayers, StreamingLeavesOutPaddedSteps) {
+  const Tensor x = token_rows({2, 12}, 4);
+  for (const std::string first : {"embedding 4 8 pad=3 mask=true", "masking 3, embedding 4 8"}) {
+    const Network net = Network::parse("input 12, " + first +
+                                       ", decoder 2 positions=rotary context=12, attention 2 "
+                                       "causal=true context=12, unembedding 4");
+    expect_streaming_gives_the_bits(net, x);
+    expect_streaming_gives_the_bits(net, x, 4);
+  }
+}
+
 TEST(AttentionLayers, AWindowIsContextEnough) {
   Network net =
       Network::parse("input 10x8, decoder 2 window=3 positions=rotary, decoder 4 window=4");
@@ -239,6 +254,21 @@ TEST(AttentionLayers, AWindowIsContextEnough) {
       const Tensor y = plan.output("output").copy();
       for (int64_t d = 0; d < steps * 8; ++d) EXPECT_NEAR(y.at(d), whole.at(t * 8 + d), 1e-5);
     }
+  }
+}
+
+// One sequence of a batch begins anew while the other goes on.
+TEST(AttentionLayers, AStreamIsResetSequenceBySequence) {
+  const Network net = Network::parse(
+      "input 6, embedding 9 8, positions, decoder 2 positions=rotary context=6, unembedding 9");
+  Stream both(net, 2), fresh(net, 1);
+  const std::vector<std::array<float, 2>> before{{1, 2}, {3, 4}, {5, 6}}, after{{7, 8}, {0, 1}};
+  for (const auto& tokens : before) both.step(tokens);
+  both.reset(1);
+  for (const auto& tokens : after) {
+    const Tensor y = both.step(tokens).copy();
+    const Tensor alone = fresh.step(std::span(tokens).subspan(1)).copy();
+    for (int64_t i = 0; i < 9; ++i) EXPECT_EQ(y.at(9 + i), alone.at(i));
   }
 }
 

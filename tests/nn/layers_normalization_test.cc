@@ -193,6 +193,27 @@ TEST(NormLayers, PenaltiesJoinTheLossInTrainingOnly) {
   EXPECT_NEAR(history.epochs[0].loss, evaluate(net, rows, mean_squared_error()).loss + extra, 1e-5);
 }
 
+TEST(NormLayers, StreamStepByStepWhatTheyGiveForAll) {
+  const Network net = Network::parse(
+      "input 4x3, batch_norm axis=-1, layer_norm, spatial_dropout axis=-1, rms_norm, unit_norm");
+  const Tensor x = points({1, 4, 3}, 0, f32), whole = result_of(net, x);
+  const Graph graph = net.streaming_graph(1);
+  for (int64_t step = 0; step < 4; ++step) {
+    std::vector<Tensor> inputs;
+    for (const Id id : graph.inputs()) {
+      const auto& input = graph[id].as<InputAttr>();
+      if (input.kind != InputKind::data) {
+        inputs.push_back(net.tensors().at(input.name));
+        continue;
+      }
+      inputs.emplace_back(input.shape, f32);
+      for (int64_t i = 0; i < 3; ++i) inputs.back().set(i, x.at(step * 3 + i));
+    }
+    const Tensor y = interpret(graph, inputs).outputs[0];
+    for (int64_t i = 0; i < 3; ++i) EXPECT_NEAR(y.at(i), whole.at(step * 3 + i), 1e-6);
+  }
+}
+
 TEST(NormLayers, SayWhatDoesNotFit) {
   const auto parse = [](const std::string& text) { (void)Network::parse(text); };
   EXPECT_ERROR(ShapeError, parse("input 4, batch_norm name=b axis=0"), "layer \"b\"", "batch");

@@ -141,6 +141,7 @@ double source(Coordinates how, int64_t i, int64_t extent, int64_t size) {
              o = static_cast<double>(size);
   switch (how) {
     case Coordinates::half_pixel: return (p + 0.5) * e / o - 0.5;
+    case Coordinates::half_pixel_zero: return size == 1 ? 0 : (p + 0.5) * e / o - 0.5;
     case Coordinates::asymmetric: return p * e / o;
     case Coordinates::align_corners: break;
   }
@@ -151,8 +152,8 @@ double source(Coordinates how, int64_t i, int64_t extent, int64_t size) {
 
 TEST(Resize, InterpolatesBetweenNeighbours) {
   const List x{0.5, -1, 2, 0.25, 1.5};
-  for (const Coordinates how :
-       {Coordinates::half_pixel, Coordinates::align_corners, Coordinates::asymmetric}) {
+  for (const Coordinates how : {Coordinates::half_pixel, Coordinates::half_pixel_zero,
+                                Coordinates::align_corners, Coordinates::asymmetric}) {
     for (const Interpolation mode : {Interpolation::linear, Interpolation::cubic}) {
       for (const int64_t size : {1, 3, 5, 8, 10}) {
         List wanted;
@@ -164,6 +165,19 @@ TEST(Resize, InterpolatesBetweenNeighbours) {
       }
     }
   }
+}
+
+TEST(Resize, LeavesOutWhatLiesOutside) {
+  // Linear from 2 to 4: places -1/4, 1/4, 3/4, 5/4; at the ends one neighbour is left.
+  expect_list(resized(row({1, 2}), {4}, {.mode = Interpolation::linear, .leave_out_outside = true}),
+              {1, 1.25, 1.75, 2}, "linear");
+  // Cubic at 1/4 behind the first of two: the weights of the two that exist, made to sum to 1.
+  const double t = 0.25, a = -0.75;
+  const auto near = [&](double d) { return (a + 2) * d * d * d - (a + 3) * d * d + 1; };
+  const double w0 = near(t), w1 = near(1 - t);
+  const List found =
+      resized(row({1, 2}), {4}, {.mode = Interpolation::cubic, .leave_out_outside = true});
+  EXPECT_NEAR(found[1], (w0 + 2 * w1) / (w0 + w1), 1e-9);
 }
 
 TEST(Resize, TakesTheNearestNeighbour) {

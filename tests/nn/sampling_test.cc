@@ -75,6 +75,37 @@ TEST(GridSample, ReadsBetweenTheElements) {
   }
 }
 
+TEST(GridSample, CubicEqualsTheOneOfResize) {
+  // Places of a finer grid, in rows and columns, and the edges repeated.
+  const Tensor x = random_tensor({1, 2, 3, 4}, 1);
+  const Tensor theta = Tensor::of({1, 2, 3}, std::vector<double>{1, 0, 0, 0, 1, 0});
+  const auto sampled = [&](Outside outside, bool align) {
+    return meaning_of(
+        [&](std::span<const Value> in) {
+          return grid_sample(in[0], affine_grid(in[1], {7, 5}, align),
+                             {Interpolation::cubic, outside, align});
+        },
+        {x, theta});
+  };
+  for (const bool align : {false, true}) {
+    const Tensor wanted = meaning_of(
+        [&](std::span<const Value> in) {
+          const auto how = align ? Coordinates::align_corners : Coordinates::half_pixel;
+          return resize(in[0], {7, 5}, {.mode = Interpolation::cubic, .coordinates = how});
+        },
+        {x});
+    expect_near(sampled(Outside::border, align), wanted, 1e-9, "border");
+  }
+  const Tensor grid = scaled(random_tensor({1, 2, 2, 2}, 2), 1.6);
+  for (const Outside outside : {Outside::zeros, Outside::border, Outside::reflection}) {
+    checked(
+        [&](std::span<const Value> in) {
+          return grid_sample(in[0], in[1], {Interpolation::cubic, outside, false});
+        },
+        {x, grid}, cat("outside ", static_cast<int>(outside)));
+  }
+}
+
 TEST(AffineGrid, OfTheIdentityReadsTheArrayItself) {
   const Tensor x = random_tensor({2, 3, 4, 5}, 1);
   const Tensor theta = Tensor::of({2, 2, 3}, std::vector<double>{1, 0, 0, 0, 1, 0,  //
@@ -107,7 +138,6 @@ TEST(GridSample, SaysWhatDoesNotFit) {
                "[2, 2, 2, 3]");
   EXPECT_ERROR(ShapeError, grid_sample(g.input("row", {2, 3, 4}), grid), "two or three spatial");
   EXPECT_ERROR(TypeError, grid_sample(x, g.input("g64", {2, 2, 2, 2}, f64)), "f32 and f64");
-  EXPECT_ERROR(ArgumentError, grid_sample(x, grid, {.mode = Interpolation::cubic}), "not cubic");
   EXPECT_ERROR(ShapeError, affine_grid(grid, {4, 5}), "maps [batch, 2, 3]");
 }
 

@@ -182,6 +182,22 @@ TEST(Scans, UnreadResultsVanish) {
   expect_same_meaning(g, after);
 }
 
+TEST(SplitReductions, RowsFirstWhereOtherAxesJoinThem) {
+  Graph g;
+  const Value x = g.input("x", {7, 3, 5, 6});
+  g.output("channels", sum(x, {0, 2, 3}));
+  g.output("channels' largest", max_over(x, {0, 2, 3}));
+  const Graph after = split_reductions(g);
+  EXPECT_EQ(count(swept(after), Op::reduce), 4);
+  expect_same_meaning(g, after, 1e-5);
+  Graph others;  // rows alone, columns alone, all, short rows, few elements
+  const Value y = others.input("y", {7, 3, 5, 6});
+  for (const Dims& axes : {Dims{2, 3}, Dims{0, 1}, Dims{0, 1, 2, 3}, Dims{0, 3}, Dims{1}}) {
+    others.output(axes.text(), sum(y, axes));
+  }
+  EXPECT_EQ(count(swept(split_reductions(others)), Op::reduce), 5);
+}
+
 TEST(Pipeline, EveryPassKeepsTheMeaning) {
   Graph g = recurrent_net();
   for (const Pass& pass : pipeline()) {

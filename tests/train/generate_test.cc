@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "soma/network.h"
+#include "soma/stream.h"
 #include "tests/expect_error.h"
 
 namespace soma {
@@ -77,6 +79,26 @@ TEST(Generate, FeedsThePromptThenWhatWasChosen) {
   EXPECT_EQ(generate(next, prompt, 9, greedy, [](int64_t token) { return token != 4; }),
             (std::vector<int64_t>{3, 4}));
   EXPECT_ERROR(ArgumentError, generate(next, {}, 1, greedy), "the prompt is empty");
+}
+
+TEST(Generate, FromAStreamGoesOnWhereItStands) {
+  const Network net = Network::parse(
+      "input 6, embedding 5 8 start=normal(std=1), decoder 2 context=6, unembedding 5");
+  Stream stream(net), steps(net);
+  Sampler sampler({}, 3), again({}, 3);
+  std::vector<int64_t> wanted;
+  float token = 2;
+  for (int i = 0; i < 5; ++i) {
+    wanted.push_back(again(steps.step(std::span(&token, 1)).as<float>()));
+    token = static_cast<float>(wanted.back());
+  }
+  const std::vector<int64_t> prompt{2};
+  auto found = generate(stream, prompt, 3, sampler);
+  const auto more = generate(stream, std::span(found).last(1), 2, sampler);
+  found.insert(found.end(), more.begin(), more.end());
+  EXPECT_EQ(found, wanted);
+  Stream pair(net, 2);
+  EXPECT_ERROR(ShapeError, generate(pair, prompt, 1, sampler), "one token of one sequence");
 }
 
 }  // namespace soma

@@ -93,6 +93,7 @@ const std::vector<std::string> kinds{
     "reservoir(5 returns=all leak=0.5)",
     "gru(5 returns=all truncate=2 recurrent_dropout=0.3)",
     "masking, lstm(5 returns=all padded=zero)",
+    "wired(3 [i0>0 i1>1 i2>2 i3>0 0>1 1>2 2~>0 1~>1] [tanh sigmoid identity] returns=all)",
     "wired(3 [i0>0 i1>1 i3>2 0>2 1>2 2~>0 1~>1] tanh returns=all)",
 };
 

@@ -3,6 +3,8 @@
 // For each tap, dw[c, o] is the product of the padded copy of x, whose row c begins at the tap's
 // distance, with the transpose of dy: [places, outputs], zero at the places between rows. Few
 // channels are copied once more, so that channels and taps together make the rows of one product.
+// Where a group has next to no channels (depthwise convolutions), the rows of dy are multiplied by
+// those of the copy element by element, and the products are added.
 #include <type_traits>
 
 #include "src/backends/cpu/conv.h"
@@ -17,6 +19,7 @@ namespace {
 constexpr int64_t cache_bytes = 1024 * 1024;  // what a chunk works on
 constexpr int64_t most_partial_bytes = 64ll * 1024 * 1024;
 constexpr int64_t few_channels = 8;
+constexpr int64_t next_to_none = 4;  // pairs of an input and an output
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t aligned(int64_t elements) { return ceil_div(elements, 16) * 16; }
@@ -40,9 +43,11 @@ struct Weights final : ConvPlan {
 
   int64_t in_chunks() const { return ceil_div(ins, in_block); }
   int64_t out_chunks() const { return ceil_div(outs, out_block); }
-  int64_t out_width() const { return ceil_div(out_block, panel) * panel; }
+  /// Outputs of a chunk's sums, which are [taps][inputs][outputs]; as dw itself when by_element().
+  int64_t out_width() const { return by_element() ? outs : ceil_div(out_block, panel) * panel; }
   int64_t partial() const { return in_block * window * out_width(); }
   int64_t chunks() const { return groups * in_chunks() * out_chunks() * parts; }
+  bool by_element() const { return ins * outs <= next_to_none; }
   bool in_columns() const { return in_block < few_channels && window > 1; }
   Dims places(int64_t rows) const {
     Dims p = grid;
@@ -89,7 +94,7 @@ int64_t Weights::lay_out(const Dims& reach) {
   source = Padded(source.source, source.lo, source.stride, places(row_block), reach);
   places_held = aligned(source.span(places(row_block)));
   copy_elements = reads_source ? 0 : aligned(source.elements(in_block));
-  column_elements = in_columns() ? in_block * window * places_held : 0;
+  column_elements = by_element() || in_columns() ? in_block * window * places_held : 0;
   return static_cast<int64_t>(size_of(type)) *
          (copy_elements + column_elements + places_held * out_width());
 }
@@ -143,6 +148,21 @@ void turn_axis(const Weights& w, const Isa& isa, int axis, int64_t count, const 
   }
 }
 
+/// The same without turning: the places of a row of dy, with room between rows.
+template <class T>
+void widen_axis(const Weights& w, int axis, int64_t count, const T* from, int64_t from_plane,
+                T* to) {
+  if (axis + 1 == w.grid.size()) {
+    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
+    return;
+  }
+  const int64_t inner = from_plane / w.grid[axis];
+  for (int64_t i = 0; i < count; ++i) {
+    widen_axis(w, axis + 1, w.grid[axis + 1], from + i * inner, inner,
+               to + i * w.source.pitch[axis]);
+  }
+}
+
 /// Some rows of one sample: adds to a chunk's partial sums [taps][channels][outputs].
 template <class T>
 struct Worker {
@@ -162,6 +182,7 @@ struct Worker {
       copy_padded(w.source, ins, row * w.source.stride[0] - w.source.lo[0], x, copy);
       left = copy, left_stride = w.source.channel;
     }
+    if (w.by_element()) return add_products(left, left_stride, dy, row, rows, count, first);
     if (w.in_columns()) {
       for (int64_t k = 0; k < w.window; ++k) {
         for (int64_t c = 0; c < ins; ++c) {
@@ -174,6 +195,26 @@ struct Worker {
     }
     turn(dy, outs, row, rows, count);
     multiply(left, left_stride, ins, outs, count, first);
+  }
+
+  /// All inputs and outputs of a group, element by element: sums are [outputs][inputs][taps].
+  void add_products(const T* left, int64_t left_stride, const T* dy, int64_t row, int64_t rows,
+                    int64_t count, bool first) {
+    const int64_t plane = w.grid.elements();
+    const auto type = static_cast<size_t>(w.type);
+    MapKernel* multiply_all = isa.map[static_cast<size_t>(MapOp::mul)][type];
+    for (int64_t o = 0; o < w.outs; ++o) {
+      std::fill(turned, turned + count, T{});
+      widen_axis(w, 0, rows, dy + o * plane + row * (plane / w.grid[0]), plane, turned);
+      for (int64_t c = 0; c < w.ins; ++c) {
+        for (int64_t k = 0; k < w.window; ++k) {
+          const T* x = left + c * left_stride + w.tap_distance[static_cast<size_t>(k)];
+          multiply_all(columns + k * count, x, turned, turned, count);
+        }
+        isa.reduce_rows[static_cast<size_t>(Reducer::sum)][type](sums + (o * w.ins + c) * w.window,
+                                                                 columns, w.window, count, !first);
+      }
+    }
   }
 
   /// dy [outputs, …] → panels of [places][panel], zero between rows and beyond the outputs.
@@ -271,6 +312,15 @@ void sum_channel(const WeightsArgs& args, Memory memory, int64_t channel, std::b
   T* sum = reinterpret_cast<T*>(scratch);
   T* out = reinterpret_cast<T*>(memory[args.places.out]);
   ReduceCols* add = args.isa->reduce_cols[static_cast<int>(Reducer::sum)][static_cast<int>(w.type)];
+  if (w.by_element()) {
+    const T* from =
+        reinterpret_cast<const T*>(memory[args.places.workspace]) + group * w.parts * w.partial();
+    for (int64_t o = 0; o < w.outs; ++o) {
+      add(out + ((group * w.outs + o) * w.ins + c) * w.window, from + (o * w.ins + c) * w.window,
+          w.parts, w.window, w.partial(), false);
+    }
+    return;
+  }
   for (int64_t o_chunk = 0; o_chunk < w.out_chunks(); ++o_chunk) {
     const int64_t first = o_chunk * w.out_block, outs = std::min(w.out_block, w.outs - first);
     const int64_t chunk = ((group * w.in_chunks() + in_chunk) * w.out_chunks() + o_chunk) * w.parts;

@@ -40,6 +40,8 @@ double identity_of(const Node& node) {
 /// Lowers one graph. First every step is tried, to learn what it reads and when; then memory is
 /// planned; then the instructions are made with their final buffer numbers.
 class Lowering {
+  static constexpr double worth_sharing = 4000;
+
  public:
   Lowering(const Graph& graph, const Isa& isa, bool fusion)
       : graph_(graph), isa_(isa), fusion_(fusion), steps_(passes::fuse(graph, fusion)) {}
@@ -259,7 +261,9 @@ class Lowering {
 
   // ---- emitting
 
-  void emit(size_t s, Instruction instruction, size_t scratch, std::string text) {
+  /// `nanoseconds`: a low guess at the time one core takes to compute, moving data apart.
+  void emit(size_t s, Instruction instruction, size_t scratch, std::string text,
+            double nanoseconds = 0) {
     const Step& step = steps_[s];
     instruction.text = std::move(text);
     const Id named = step.anchor ? *step.anchor : step.members.back();
@@ -267,8 +271,18 @@ class Lowering {
     for (const auto* list : {&step.reads, &step.writes}) {
       for (const Id id : *list) instruction.bytes += static_cast<int64_t>(bytes_of(graph_[id]));
     }
+    const double moving = 0.1 * static_cast<double>(instruction.bytes);
+    instruction.alone = std::max(nanoseconds, moving) < worth_sharing;
     program_.scratch_bytes = std::max(program_.scratch_bytes, scratch);
     if (instruction.chunks > 0) program_.instructions.push_back(std::move(instruction));
+  }
+
+  static double vm_nanoseconds(const VmProgram& vm) {
+    return 0.1 * static_cast<double>(vm.elements) * static_cast<double>(vm.each.size());
+  }
+  static double dot_nanoseconds(const DotPlan& plan) {
+    const GemmPlan& g = plan.gemm;  // narrow results take as long as a whole vector
+    return 0.02 * static_cast<double>(plan.batch * g.m * std::max<int64_t>(g.n, 16) * g.k);
   }
 
   std::string names(const Step& step) const {
@@ -301,7 +315,8 @@ class Lowering {
       emit(s,
            dot_instruction(*trial.dot, isa_, buffer_of(step.operands[0].base),
                            buffer_of(step.operands[1].base), buffer_of(*step.anchor), follow),
-           dot_scratch(*trial.dot, follow.get()), std::move(text));
+           dot_scratch(*trial.dot, follow.get()), std::move(text),
+           dot_nanoseconds(*trial.dot) + (follow ? vm_nanoseconds(*follow) : 0));
       if (follow || !vm) return emit_combines(s);
     }
     Instruction instruction;
@@ -314,7 +329,8 @@ class Lowering {
     instruction.args = vm;
     emit(s, std::move(instruction), vm->scratch_bytes,
          cat("fused [", step.elements, step.columns ? cat(", rows of ", step.columns) : "", "] ",
-             names(step)));
+             names(step)),
+         vm_nanoseconds(*vm));
     emit_combines(s);
   }
 
@@ -375,7 +391,9 @@ class Lowering {
     for (Instruction& i :
          trial.conv->instructions({in[0], in[1], out, trial.conv_workspace}, isa_)) {
       std::string text = i.text;
-      emit(s, std::move(i), static_cast<size_t>(trial.conv->scratch_bytes), std::move(text));
+      const double nanoseconds = 0.01 * static_cast<double>(i.flops);
+      emit(s, std::move(i), static_cast<size_t>(trial.conv->scratch_bytes), std::move(text),
+           nanoseconds);
     }
   }
 
