@@ -5,8 +5,8 @@
 // 2. A variational one (Kingma & Welling 2014): the 16 numbers are drawn at random around what the
 //    encoder says, and kept near the unit normal; so new images can be drawn from noise.
 //
-//   09_autoencoder           1,500 images, in seconds
-//   09_autoencoder --full    60,000 images, in minutes
+//   11_autoencoder           1,500 images, in seconds
+//   11_autoencoder --full    60,000 images, in minutes
 //
 // Writes reconstructions.bmp: originals, what the first and the second made of them, and images
 // from noise.

@@ -1,8 +1,8 @@
 // A language model: a small transformer that reads text letter by letter, learns which letter comes
 // next, and then writes.
 //
-//   06_language_model                    a chapter that is built in, in seconds
-//   06_language_model --full bible.txt   any text; of 4 megabytes it learns to spell in minutes: of
+//   09_language_model                    a chapter that is built in, in seconds
+//   09_language_model --full bible.txt   any text; of 4 megabytes it learns to spell in minutes: of
 //                                        the text below to 1.84 bits a letter, in 1054 steps of
 //                                        about 0.3 s of processor time
 //

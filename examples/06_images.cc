@@ -1,8 +1,8 @@
 // Convolutional networks: filters that look at every place of an image with the same weights.
 //
-//   07_images                  3,000 images, in seconds
-//   07_images --full           60,000 images: a plain convolutional net, in minutes
-//   07_images --full residual  the same with residual blocks and mirrored images, longer
+//   06_images                  3,000 images, in seconds
+//   06_images --full           60,000 images: a plain convolutional net, in minutes
+//   06_images --full residual  the same with residual blocks and mirrored images, longer
 #include <iostream>
 #include <numeric>
 #include <string>
