@@ -29,14 +29,18 @@ const char* const plain =
 /// Residual blocks (He+ 2015): what the layers inside make is added to what came in, so that a deep
 /// net learns as well as a shallow one.
 std::string residual_net() {
-  const auto block = [](int filters, int stride) {
-    const std::string f = std::to_string(filters), s = std::to_string(stride);
-    return "residual [conv2d " + f + " 3 stride=" + s +
-           " padding=same bias=false, batch_norm, relu, " + "conv2d " + f +
-           " 3 padding=same bias=false, batch_norm] relu\n";
+  const auto convolution = [](int filters, int window, int stride) {
+    return "conv2d " + std::to_string(filters) + " " + std::to_string(window) +
+           " stride=" + std::to_string(stride) + " padding=same bias=false, batch_norm";
+  };
+  // Where the number of filters changes, what came in goes through filters of one place, too.
+  const auto block = [&](int filters, int stride, bool same) {
+    return "residual [" + convolution(filters, 3, stride) + ", relu, " +
+           convolution(filters, 3, 1) + "] relu" +
+           (same ? "" : " shortcut=[" + convolution(filters, 1, stride) + "]") + "\n";
   };
   return "28x28\nconv2d 32 3 padding=same bias=false\nbatch_norm\nrelu\nmax_pool 2\n" +
-         block(48, 1) + block(48, 1) + block(96, 2) + block(96, 1) +
+         block(48, 1, false) + block(48, 1, true) + block(96, 2, false) + block(96, 1, true) +
          "global_avg_pool\ndropout 0.2\n10\n";
 }
 
@@ -83,6 +87,8 @@ int main(int count, char** arguments) {
   if (!example::full(count, arguments)) {
     const double accuracy = learn(plain, train.subset(0, 3000), test.subset(0, 1000), 3, 4e-3);
     check(accuracy > 0.75, "a convolutional net learns from 3,000 images");
+    std::cout << "The residual net that --full residual trains:\n";
+    Network::parse(residual_net()).summary(std::cout);
   } else if (std::string(arguments[count - 1]) == "residual") {
     const double accuracy = learn(residual_net(), with_mirrored(train), test, 10, 4e-3);
     check(accuracy >= 0.93, "the residual net reaches 93 %");

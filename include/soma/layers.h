@@ -320,6 +320,7 @@ struct LayerTaps {
   Value out;               ///< [batch, …].
   int64_t links = 0;       ///< Trained connections from the layer's inputs to its neurons.
   int64_t neurons = 0;     ///< How many; 0: one for each number of `sum`.
+  int64_t layers = 0;      ///< Layers with neurons inside this one.
   /// With links of its own choice: one for each element of `weights`, [links].
   std::vector<Link> link_list = {};
 };

@@ -36,6 +36,7 @@ struct LayerInfo {
   std::vector<std::string> sources;  ///< Names of the layers (or "input") it is linked to.
   Shape input, output;
   bool has_neurons = false;
+  int64_t layers = 0;  ///< Layers with neurons: 1, or those inside a block.
   int64_t neurons = 0;
   int64_t links = 0;       ///< Trained connections that end in this layer.
   int64_t all_links = 0;   ///< The same before pruning.

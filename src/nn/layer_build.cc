@@ -173,7 +173,9 @@ Value LayerBuild::build(std::span<const Layer> layers, Value x) const {
   for (size_t i = 0; i < named.size(); ++i) {
     taps_.links += inner[i].links;
     const int64_t sums = inner[i].sum ? inner[i].sum.shape().elements() : 0;
-    if (named[i].row().has_neurons) taps_.neurons += inner[i].neurons ? inner[i].neurons : sums;
+    const bool own = named[i].row().has_neurons;
+    taps_.neurons += inner[i].neurons || !own ? inner[i].neurons : sums;
+    taps_.layers += own ? 1 : inner[i].layers;
   }
   return outs.empty() ? x : outs.back();
 }

@@ -75,7 +75,7 @@ Value build_dot_product(LayerBuild& at, int64_t axis, bool cosine) {
 
 // ---------------------------------------------------------------- blocks
 
-Value build_residual(LayerBuild& at, Layers layers, Layers shortcut, Activations activation) {
+Value build_residual(LayerBuild& at, Layers layers, Activations activation, Layers shortcut) {
   const Value x = at.in();
   const Value past = [&] {
     const Graph::Scope scope(at.graph(), "shortcut");

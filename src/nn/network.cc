@@ -301,12 +301,13 @@ void Network::describe() {
     row.sources = layer.sources().empty() ? std::vector{before} : layer.sources();
     row.input = without_batch(taps[i].in.shape());
     row.output = without_batch(taps[i].out.shape());
-    row.has_neurons = layer.row().has_neurons;
+    row.layers = layer.row().has_neurons ? 1 : taps[i].layers;
+    row.has_neurons = row.layers > 0;
     const int64_t sums = taps[i].sum ? taps[i].sum.shape().elements() : 0;
     row.neurons = row.has_neurons ? (taps[i].neurons ? taps[i].neurons : sums) : 0;
     row.links = row.all_links = taps[i].links;
     row.link_list = taps[i].link_list;
-    row.separate = row.has_neurons && taps[i].weights &&
+    row.separate = layer.row().has_neurons && taps[i].weights &&
                    (!row.link_list.empty() || (taps[i].weights.rank() == 2 &&
                                                taps[i].weights.extent(1) == row.neurons));
     for (const std::string_view parameter : {"activation", "function"}) {
@@ -355,7 +356,7 @@ void Network::count(const Graph& graph, std::span<const Id> ends) {
     if (attr.kind == InputKind::parameter) row.parameters += attr.shape.elements();
   }
   for (const LayerInfo& row : info_.layers) {
-    info_.layer_count += row.has_neurons;
+    info_.layer_count += row.layers;
     info_.neurons += row.neurons;
     info_.links += row.links;
     info_.parameters += row.parameters;

@@ -212,7 +212,9 @@ TEST(Resized, KeepsWeightsForOtherLengths) {
 
 TEST(Glass, SharedWeightsHaveNoSingleNeuron) {
   Network net = Network::parse("input 2, around [2]");
-  EXPECT_ERROR(ArgumentError, net.neuron("around1", 0), "no neurons");
+  EXPECT_ERROR(ArgumentError, net.neuron("around1", 0), "share weights");
+  EXPECT_EQ(net.info().layer_count, 1);  // the one inside
+  EXPECT_EQ(net.info().neurons, 2);
 }
 
 }  // namespace
