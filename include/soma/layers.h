@@ -301,7 +301,8 @@ class Wiring {
   std::vector<int64_t> outputs_;
 };
 
-/// Layers from text, one per comma or line; a '#' begins a remark: "28x28, 128 relu, 10", "64 tanh name=h, 10 from=input+h",
+/// Layers from text, one per comma or line; a '#' begins a remark: "28x28, 128 relu, 10", "64 tanh
+/// name=h, 10 from=input+h",
 /// "[relu tanh sigmoid]", "dense(units=5 activation=elu(alpha=0.5) bias=false)", "softmax", "input
 /// 4 name=left, input 4 name=right, 8 name=a from=left, 8 from=right share=a". Throws ArgumentError
 /// that quotes the part it could not read.

@@ -308,8 +308,8 @@ void Network::describe() {
     row.links = row.all_links = taps[i].links;
     row.link_list = taps[i].link_list;
     row.separate = layer.row().has_neurons && taps[i].weights &&
-                   (!row.link_list.empty() || (taps[i].weights.rank() == 2 &&
-                                               taps[i].weights.extent(1) == row.neurons));
+                   (!row.link_list.empty() ||
+                    (taps[i].weights.rank() == 2 && taps[i].weights.extent(1) == row.neurons));
     for (const std::string_view parameter : {"activation", "function"}) {
       if (!layer.has_argument(parameter)) continue;
       const auto functions = Reader<Activations>::read(layer.argument(parameter));
