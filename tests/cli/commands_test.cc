@@ -267,14 +267,52 @@ TEST(Gradcheck, PassesAndSaysSo) {
   EXPECT_EQ(run.json().back()["failed"], 0);
 }
 
-TEST(Bench, MeasuresOneShape) {
-  const Finished run = soma_run({"bench", "gemm", "--seconds", "0.01", "--json"});
+std::vector<std::string> workload_names() {
+  std::vector<std::string> names;
+  for (const auto& object : soma_run({"bench", "--list", "--json"}).json()) {
+    names.push_back(object["workload"]);
+  }
+  return names;
+}
+
+TEST(Bench, MeasuresEveryWorkload) {
+  const auto names = workload_names();
+  EXPECT_GE(names.size(), 20u);
+  const Finished run = soma_run({"bench", "--seconds", "0", "--threads", "2", "--json"});
   ASSERT_EQ(run.code, 0) << run.err;
-  for (const auto& object : run.json()) {
-    if (object["event"] == "gemm") {
-      EXPECT_GT(object["gflops"], 0);
+  const auto objects = run.json();
+  ASSERT_EQ(objects.size(), names.size() + 1);
+  EXPECT_EQ(objects[0]["event"], "machine");
+  EXPECT_EQ(objects[0]["threads"], 2);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto& object = objects[i + 1];
+    EXPECT_EQ(object["workload"], names[i]);
+    EXPECT_GT(object["median_seconds"], 0) << names[i];
+    EXPECT_LE(object["least_seconds"], object["median_seconds"]) << names[i];
+    EXPECT_GE(object["steps"], 5) << names[i];
+    EXPECT_EQ(object["gflops"] > 0, names[i] != "start-up") << names[i];
+    if (object.contains("loss")) {
+      EXPECT_LT(object["loss"], object["first_loss"]) << names[i];
+      EXPECT_GT(object["arena_bytes"], 0) << names[i];
     }
   }
+}
+
+TEST(Bench, ListsInstructionsOfAStep) {
+  const Finished run = soma_run({"bench", "mlp-32", "--seconds", "0", "--plan", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_NE(run.json().at(1)["plan"].get<std::string>().find("dot [32, 128]"), std::string::npos);
+}
+
+TEST(Bench, TakesAllWorkloadsOfAKind) {
+  const Finished run = soma_run({"bench", "mlp", "--list", "--json"});
+  for (const auto& object : run.json()) {
+    EXPECT_EQ(object["workload"].get<std::string>().substr(0, 4), "mlp-");
+  }
+  EXPECT_GE(run.json().size(), 4u);
+  const Finished wrong = soma_run({"bench", "mlb-32"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("did you mean \"mlp-32\""), std::string::npos) << wrong.err;
 }
 
 TEST(Data, ListsAndDescribes) {
