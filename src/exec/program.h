@@ -52,6 +52,7 @@ struct Program {
 
   size_t buffers() const { return inputs + outputs + arena.size(); }
   size_t instruction_count() const;  ///< Loop bodies included.
+  bool shares_work() const;          ///< Has instructions for several threads.
 };
 
 /// A scan: a body program run once per step with pointers that move along the sequences.

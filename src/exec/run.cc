@@ -20,6 +20,12 @@ size_t Program::instruction_count() const {
   return count;
 }
 
+bool Program::shares_work() const {
+  return std::ranges::any_of(instructions, [](const Instruction& i) {
+    return i.shared() || (i.loop && i.loop->body.shares_work());
+  });
+}
+
 size_t scratch_bytes(const Program& program) {
   size_t bytes = program.scratch_bytes;
   for (const Instruction& i : program.instructions) {

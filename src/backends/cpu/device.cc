@@ -1,6 +1,7 @@
 // Device::cpu(): graph passes, lowering, and the plan that runs the result on a team.
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <thread>
 
 #include "soma/error.h"
@@ -60,8 +61,8 @@ struct CpuPlan final : Plan::Impl {
 };
 
 struct CpuDevice final : Device::Impl {
-  explicit CpuDevice(int threads) : team(std::make_shared<Team>(threads)) {}
-  int threads() const override { return team->size(); }
+  explicit CpuDevice(int threads) : size(threads) {}
+  int threads() const override { return size; }
 
   std::unique_ptr<Plan::Impl> compile(const Graph& source, const CompileOptions& options) override {
     const auto off = [&](std::string_view name) {
@@ -87,9 +88,19 @@ struct CpuDevice final : Device::Impl {
     Program program =
         timed("lower", graph.size(), [&] { return cpu::lower(graph, cpu::isa(), !off("fuse")); });
     done.back().after = program.instruction_count();
-    return std::make_unique<CpuPlan>(source, std::move(program), std::move(done), team);
+    auto own = program.shares_work() ? shared_team() : std::make_shared<Team>(1);
+    return std::make_unique<CpuPlan>(source, std::move(program), std::move(done), std::move(own));
   }
 
+  /// Threads are started for the first plan that has work for them: small plans, and the devices
+  /// that are defaults of options, need none.
+  std::shared_ptr<Team> shared_team() {
+    std::call_once(started, [this] { team = std::make_shared<Team>(size); });
+    return team;
+  }
+
+  int size;
+  std::once_flag started;
   std::shared_ptr<Team> team;
 };
 
