@@ -20,6 +20,7 @@
 #include "soma/normalization.h"
 #include "soma/optim.h"
 #include "soma/plan.h"
+#include "soma/plan_report.h"
 #include "soma/recurrent.h"
 #include "soma/regularizers.h"
 #include "soma/stream.h"

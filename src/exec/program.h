@@ -13,7 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "soma/plan_report.h"
 #include "src/base/team.h"
+#include "src/exec/memory.h"
 
 namespace soma {
 
@@ -23,29 +25,34 @@ using Kernel = void(const void* args, Memory memory, int64_t begin, int64_t end,
 
 struct Loop;
 
-struct Instruction {
+/// What is known before the first run stands in the report's row.
+struct Instruction : PlanReport::Instruction {
   Kernel* kernel = nullptr;  ///< Null for a loop.
   std::shared_ptr<const void> args;
-  int64_t chunks = 1;
   bool alone = false;  ///< So little work that waking the team would take longer.
   std::shared_ptr<Loop> loop;
-  // For explain():
-  std::string text;   ///< "dot[128, 10] + add, relu"
-  std::string scope;  ///< The layer.
-  int64_t flops = 0, bytes = 0;
-  mutable double seconds = 0;
-  mutable int64_t runs = 0;
+  size_t step = 0;              ///< Of the schedule on which lifetimes count.
+  mutable double measured = 0;  ///< The least seconds of an execution so far; 0: none.
+
+  /// Threads share its chunks.
+  bool shared() const { return !loop && !alone && chunks > 1; }
 };
 
 struct Program {
   size_t inputs = 0, outputs = 0;
-  std::vector<size_t> arena_offsets;  ///< Of the buffers after inputs and outputs.
+  struct Buffer {
+    size_t offset = 0;
+    Lifetime life;
+    std::string holds;
+  };
+  std::vector<Buffer> arena;  ///< The buffers after inputs and outputs.
   size_t arena_bytes = 0;
   size_t scratch_bytes = 0;  ///< For each worker.
   std::vector<Instruction> instructions;
 
-  size_t buffers() const { return inputs + outputs + arena_offsets.size(); }
+  size_t buffers() const { return inputs + outputs + arena.size(); }
   size_t instruction_count() const;  ///< Loop bodies included.
+  bool shares_work() const;          ///< Has instructions for several threads.
 };
 
 /// A scan: a body program run once per step with pointers that move along the sequences.
@@ -100,7 +107,7 @@ struct Runner {
 
 /// The largest scratch of a program and its loops.
 size_t scratch_bytes(const Program& program);
-/// The listing behind Plan::explain().
-std::string listing(const Program& program, double peak_flops);
+/// The program's part of a report: instructions and arena.
+void describe(const Program& program, PlanReport& report);
 
 }  // namespace soma

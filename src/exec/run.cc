@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <utility>
@@ -19,6 +20,12 @@ size_t Program::instruction_count() const {
   return count;
 }
 
+bool Program::shares_work() const {
+  return std::ranges::any_of(instructions, [](const Instruction& i) {
+    return i.shared() || (i.loop && i.loop->body.shares_work());
+  });
+}
+
 size_t scratch_bytes(const Program& program) {
   size_t bytes = program.scratch_bytes;
   for (const Instruction& i : program.instructions) {
@@ -30,8 +37,8 @@ size_t scratch_bytes(const Program& program) {
 void place(const Program& program, std::byte* arena, std::vector<std::byte*>& memory) {
   memory.resize(program.buffers());
   const size_t first = program.inputs + program.outputs;
-  for (size_t i = 0; i < program.arena_offsets.size(); ++i) {
-    memory[first + i] = arena + program.arena_offsets[i];
+  for (size_t i = 0; i < program.arena.size(); ++i) {
+    memory[first + i] = arena + program.arena[i].offset;
   }
   for (const Instruction& i : program.instructions) {
     if (i.loop) place(i.loop->body, memory[i.loop->arena], i.loop->memory);
@@ -43,7 +50,7 @@ void Runner::run(const Program& program, Memory memory) const noexcept {
     const double start = profile ? now() : 0;
     if (i.loop) {
       run_loop(*i.loop, memory);
-    } else if (i.alone || i.chunks == 1 || team.size() == 1) {
+    } else if (!i.shared() || team.size() == 1) {
       i.kernel(i.args.get(), memory, 0, i.chunks, scratch);
     } else {
       parallel(team, i.chunks, [&](int64_t begin, int64_t end, int worker) {
@@ -52,8 +59,8 @@ void Runner::run(const Program& program, Memory memory) const noexcept {
       });
     }
     if (profile) {
-      i.seconds += now() - start;
-      ++i.runs;
+      const double seconds = now() - start;
+      if (i.measured == 0 || seconds < i.measured) i.measured = seconds;
     }
   }
 }

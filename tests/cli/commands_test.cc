@@ -252,6 +252,26 @@ TEST(Architectures, AreTrainedUsedAndShownFromTheShell) {
   EXPECT_NE(wrong.err.find("tanh"), wrong.err.npos) << wrong.err;
 }
 
+TEST(Inspect, ShowsThePlan) {
+  TemporaryFolder folder;
+  const Finished train =
+      soma_run({"train", "iris", "--net", "8 tanh, 3", "--epochs", "1", "--out", folder / "run"});
+  ASSERT_EQ(train.code, 0) << train.err;
+  const std::string model = folder / "run/model.soma";
+  const Finished text = soma_run({"inspect", model, "--plan", "--training", "sgd(0.1)"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  for (const char* part : {"GFLOP/s", "hidden1/weights", "The arena", "simplify"}) {
+    EXPECT_NE(text.out.find(part), text.out.npos) << part << "\n" << text.out;
+  }
+  const Finished run = soma_run({"inspect", model, "--plan", "--batch", "32", "--threads", "1",
+                                 "--memory", folder / "map.svg", "--json"});
+  const auto json = run.json().at(0);
+  EXPECT_EQ(json["event"], "plan");
+  EXPECT_EQ(json["instructions"].size(), 2u);
+  EXPECT_GT(json["instructions"][0]["seconds"], 0);
+  EXPECT_NE(content_of(folder / "map.svg").find("</svg>"), std::string::npos);
+}
+
 TEST(Activations, AreListedAndPlotted) {
   TemporaryFolder folder;
   const Finished list = soma_run({"activations", "--json"});

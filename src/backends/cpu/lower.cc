@@ -57,10 +57,15 @@ class Lowering {
     place_updates();
     place_arrays();
     const MemoryPlan plan = plan_memory(pieces_);
-    program_.arena_offsets = plan.offsets;
     program_.arena_bytes = plan.bytes;
+    for (size_t i = 0; i < pieces_.size(); ++i) {
+      program_.arena.push_back({plan.offsets[i], pieces_[i], holds(i)});
+    }
     for (size_t s = 0; s < steps_.size(); ++s) emit_step(s);
-    for (Instruction& i : final_copies()) program_.instructions.push_back(std::move(i));
+    for (Instruction& i : final_copies()) {
+      i.step = steps_.size();
+      program_.instructions.push_back(std::move(i));
+    }
     return std::move(program_);
   }
 
@@ -261,15 +266,19 @@ class Lowering {
 
   // ---- emitting
 
-  /// `nanoseconds`: a low guess at the time one core takes to compute, moving data apart.
+  /// `nanoseconds`: a low guess at the time one core takes to compute, moving data apart. An
+  /// instruction that does not say which bytes it moves moves those of the step.
   void emit(size_t s, Instruction instruction, size_t scratch, std::string text,
             double nanoseconds = 0) {
     const Step& step = steps_[s];
+    instruction.step = s;
     instruction.text = std::move(text);
-    const Id named = step.anchor ? *step.anchor : step.members.back();
-    instruction.scope = graph_.scope_of(graph_[named]).name;
-    for (const auto* list : {&step.reads, &step.writes}) {
-      for (const Id id : *list) instruction.bytes += static_cast<int64_t>(bytes_of(graph_[id]));
+    instruction.layer = layer_of(named(step));
+    if (instruction.bytes == 0) {
+      instruction.text += results(step.writes);
+      for (const auto* list : {&step.reads, &step.writes}) {
+        for (const Id id : *list) instruction.bytes += static_cast<int64_t>(bytes_of(graph_[id]));
+      }
     }
     const double moving = 0.1 * static_cast<double>(instruction.bytes);
     instruction.alone = std::max(nanoseconds, moving) < worth_sharing;
@@ -285,10 +294,48 @@ class Lowering {
     return 0.02 * static_cast<double>(plan.batch * g.m * std::max<int64_t>(g.n, 16) * g.k);
   }
 
-  std::string names(const Step& step) const {
-    std::vector<std::string> list;
-    for (const Id id : step.members) list.emplace_back(info(graph_[id].op).name);
-    return join(list, " ");
+  // ---- for the report
+
+  static Id named(const Step& step) { return step.anchor ? *step.anchor : step.members.back(); }
+  const std::string& layer_of(Id id) const { return graph_.scope_of(graph_[id]).name; }
+  /// "hidden1: add f32[128, 128]", or the name of an input.
+  std::string name_of(Id id) const {
+    const Node& node = graph_[id];
+    if (node.op == Op::input) return node.as<InputAttr>().name;
+    const std::string& layer = layer_of(id);
+    return cat(layer, layer.empty() ? "" : ": ", info(node.op).name, " ", node.type, node.shape);
+  }
+  /// The arrays that a piece of the arena holds, one after the other, or whose step works there.
+  std::string holds(size_t piece) const {
+    std::vector<std::string> names;
+    for (const auto& [id, buffer] : external_) {
+      if (buffer == first_piece() + piece) names.push_back(name_of(id));
+    }
+    if (!names.empty()) return join(names, ", ");
+    const size_t s = pieces_[piece].first;
+    return s < steps_.size() ? cat("workspace of ", name_of(named(steps_[s]))) : "a copy";
+  }
+  /// Which of these arrays the user sees: " -> loss, hidden1/weights".
+  std::string results(const std::vector<Id>& arrays) const {
+    std::vector<std::string_view> names;
+    const auto writes = [&](Id id) { return std::ranges::count(arrays, id) != 0; };
+    for (const auto& output : graph_.outputs()) {
+      if (writes(output.id)) names.push_back(output.name);
+    }
+    for (const auto& update : graph_.updates()) {
+      if (writes(update.value)) names.push_back(graph_[update.state].as<InputAttr>().name);
+    }
+    return names.empty() ? "" : cat(" -> ", join(names, ", "));
+  }
+  /// Its members, and how much they compute.
+  void add_members(const Step& step, Instruction& instruction) const {
+    for (const Id id : step.members) {
+      auto& parts = instruction.parts;
+      if (parts.empty() || parts.back().layer != layer_of(id)) parts.push_back({layer_of(id), {}});
+      parts.back().ops.push_back(info(graph_[id].op).name);
+      instruction.flops += flops(graph_, graph_[id]);
+    }
+    if (step.apart) instruction.apart = cat(name_of(step.apart->from), ": ", step.apart->why);
   }
 
   void emit_step(size_t s) {
@@ -310,12 +357,12 @@ class Lowering {
     if (trial.dot) {
       const auto follow = trial.epilogue_apart ? nullptr : vm;
       const Node& node = graph_[*step.anchor];
-      std::string text = cat("dot ", node.shape, " over ", trial.dot->gemm.k);
-      if (follow) text += cat(" + ", names(step));
-      emit(s,
-           dot_instruction(*trial.dot, isa_, buffer_of(step.operands[0].base),
-                           buffer_of(step.operands[1].base), buffer_of(*step.anchor), follow),
-           dot_scratch(*trial.dot, follow.get()), std::move(text),
+      Instruction product =
+          dot_instruction(*trial.dot, isa_, buffer_of(step.operands[0].base),
+                          buffer_of(step.operands[1].base), buffer_of(*step.anchor), follow);
+      if (follow) add_members(step, product);
+      emit(s, std::move(product), dot_scratch(*trial.dot, follow.get()),
+           cat("dot ", node.shape, " over ", trial.dot->gemm.k),
            dot_nanoseconds(*trial.dot) + (follow ? vm_nanoseconds(*follow) : 0));
       if (follow || !vm) return emit_combines(s);
     }
@@ -325,11 +372,10 @@ class Lowering {
       run_vm(*static_cast<const VmProgram*>(args), memory, begin, end, scratch);
     };
     instruction.chunks = vm->chunks();
-    instruction.flops = step.elements * static_cast<int64_t>(vm->each.size());
     instruction.args = vm;
+    add_members(step, instruction);
     emit(s, std::move(instruction), vm->scratch_bytes,
-         cat("fused [", step.elements, step.columns ? cat(", rows of ", step.columns) : "", "] ",
-             names(step)),
+         cat("fused [", step.elements, step.columns ? cat(", rows of ", step.columns) : "", "]"),
          vm_nanoseconds(*vm));
     emit_combines(s);
   }
@@ -353,7 +399,9 @@ class Lowering {
         const auto& a = *static_cast<const CombineArgs*>(args);
         a.kernel(memory[a.to], memory[a.from], a.rows, a.width, a.width, false);
       };
-      emit(s, std::move(instruction), 0, cat("combine ", trials_[s].chunks, " partial sums"));
+      instruction.bytes = (trials_[s].chunks + 1) * static_cast<int64_t>(bytes_of(node));
+      emit(s, std::move(instruction), 0,
+           cat("combine ", trials_[s].chunks, " partial sums", results({id})));
     }
   }
 
@@ -391,6 +439,12 @@ class Lowering {
     for (Instruction& i :
          trial.conv->instructions({in[0], in[1], out, trial.conv_workspace}, isa_)) {
       std::string text = i.text;
+      if (i.flops == 0) {  // brings weights into the workspace, or from there
+        const Node& node = graph_[*steps_[s].anchor];
+        const bool dw = node.as<ConvAttr>().role == ConvRole::dw;
+        i.bytes = trial.conv->workspace_bytes +
+                  static_cast<int64_t>(bytes_of(dw ? node : graph_[node.in[1]]));
+      }
       const double nanoseconds = 0.01 * static_cast<double>(i.flops);
       emit(s, std::move(i), static_cast<size_t>(trial.conv->scratch_bytes), std::move(text),
            nanoseconds);
