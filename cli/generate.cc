@@ -44,18 +44,21 @@ class Generate : public Command {
     std::vector<int64_t> prompt{Vocabulary::nothing};  // as in training, a text begins with it
     prompt.insert(prompt.end(), encoded.begin(), encoded.end());
     std::vector<int32_t> tokens = encoded;
+    std::string text = prompt_;
+    const auto write = [&](const std::string& more) {
+      text += more;
+      if (!console.json()) console.part(more);
+    };
     catch_interrupt();
-    Printed printed{console, tokenizer};
-    printed.show(tokens);
+    if (!console.json()) console.part(prompt_);
     generate(stream, prompt, length_, sampler, [&](int64_t token) {
       tokens.push_back(static_cast<int32_t>(token));
-      printed.show(tokens);
+      write(last_of(tokenizer, tokens));
       return !interrupted();
     });
     if (console.json()) {
-      console.event({{"event", "text"},
-                     {"text", tokenizer.decode(tokens)},
-                     {"tokens", tokens.size() - encoded.size()}});
+      console.event(
+          {{"event", "text"}, {"text", text}, {"tokens", tokens.size() - encoded.size()}});
     } else {
       console.line();
     }
@@ -63,22 +66,12 @@ class Generate : public Command {
   }
 
  private:
-  /// What was written so far.
-  struct Printed {
-    Console& console;
-    const Tokenizer& tokenizer;
-    size_t tokens = 0;
-
-    /// The new tokens, with the one before them: what goes between two may depend on both.
-    void show(const std::vector<int32_t>& all) {
-      if (console.json()) return;
-      const size_t from = tokens == 0 ? 0 : tokens - 1;
-      const std::span<const int32_t> latest = std::span(all).subspan(from);
-      const std::string before = tokenizer.decode(latest.first(tokens - from));
-      console.part(tokenizer.decode(latest).substr(before.size()));
-      tokens = all.size();
-    }
-  };
+  /// The text of the last token, behind the one before it: what goes between may depend on both.
+  static std::string last_of(const Tokenizer& tokenizer, std::span<const int32_t> tokens) {
+    const auto two = tokens.last(std::min<size_t>(tokens.size(), 2));
+    const std::string before = tokenizer.decode(two.first(two.size() - 1));
+    return tokenizer.decode(two).substr(before.size());
+  }
 
   static Tokenizer tokenizer_of(const Model& model) {
     const auto note = model.info.notes.find("tokenizer");

@@ -18,10 +18,14 @@
 
 namespace soma::data {
 
+/// 89 million pixels in colour.
+inline constexpr uint64_t max_image_bytes = uint64_t{1} << 28;
+
 /// How images of all sizes become rows of one shape.
 struct ImageOptions {
   /// The rows' extents. 0: those of the images, where all have one size of at most 64 pixels a
-  /// side; else a square as high as the shorter side of the middle image, at most 64.
+  /// side; else a square as high as the shorter side of the middle image, at most 64. One of them
+  /// alone makes a square.
   int64_t height = 0, width = 0;
   /// 1 for grey values, 3 for red, green and blue; 0: 3 when one of the images has colour.
   int64_t channels = 0;
@@ -33,8 +37,8 @@ struct ImageOptions {
   /// When given, is told what is wrong with a file that cannot be read, and the file is left out;
   /// else such a file is refused.
   std::function<void(const std::string& sentence)> skip = {};
-  int threads = 0;                         ///< That read; 0: every core. The result is the same.
-  uint64_t max_bytes = default_max_bytes;  ///< Of one file, and of its pixels.
+  int threads = 0;                       ///< That read; 0: every core. The result is the same.
+  uint64_t max_bytes = max_image_bytes;  ///< Of one file, and of its pixels.
 };
 
 /// One image: u8 [channels, height, width]. Transparent pixels are shown on white, 16 bits become
@@ -42,7 +46,7 @@ struct ImageOptions {
 /// that cameras note beside the pixels is not applied. Throws FileError for a file that is missing,
 /// neither PNG nor JPEG, cut off, damaged or larger than `max_bytes`.
 Tensor load_image(const std::string& path, int64_t channels = 0,
-                  uint64_t max_bytes = default_max_bytes);
+                  uint64_t max_bytes = max_image_bytes);
 
 /// The image u8 [channels, …] at another size, as ImageOptions says: each new pixel is the mean of
 /// the area it covers, or between the old ones (bilinear) where it covers less than one.

@@ -63,6 +63,17 @@ void check_size(const ImageSize& size, const std::string& path, uint64_t max_byt
   }
 }
 
+/// Grey as JPEG has it (ITU-R BT.601); libpng's own would weigh light instead of numbers.
+Tensor luma(const Tensor& pixels) {
+  Tensor grey({pixels.shape()[0], pixels.shape()[1], 1}, u8);
+  const uint8_t* from = pixels.data<uint8_t>().data();
+  for (uint8_t& value : grey.data<uint8_t>()) {
+    value = static_cast<uint8_t>((299 * from[0] + 587 * from[1] + 114 * from[2] + 500) / 1000);
+    from += 3;
+  }
+  return grey;
+}
+
 /// libpng's simplified interface: it needs no jumps, and expands palettes, 16 bits and gamma.
 class Png {
  public:
@@ -74,25 +85,29 @@ class Png {
     size_ = {image_.height, image_.width, image_.format & PNG_FORMAT_FLAG_COLOR ? 3 : 1};
     check_size(size_, path, max_bytes);
   }
-  ~Png() { png_image_free(&image_); }
-  Png(const Png&) = delete;
-  Png& operator=(const Png&) = delete;
-
   const ImageSize& size() const { return size_; }
   Tensor read(int64_t channels) {
-    Tensor pixels({size_.height, size_.width, channels}, u8);
-    image_.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+    const bool to_grey = channels == 1 && size_.channels == 3;
+    Tensor pixels({size_.height, size_.width, to_grey ? 3 : channels}, u8);
+    image_.format = channels == 1 && !to_grey ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
     const png_color white{255, 255, 255};
     if (!png_image_finish_read(&image_, &white, pixels.raw(), 0, nullptr)) refuse();
-    return pixels;
+    return to_grey ? luma(pixels) : std::move(pixels);
   }
 
  private:
   [[noreturn]] void refuse() const {
     fail(path_, cat("is a damaged PNG file (", image_.message, "); get a fresh copy"));
   }
+  /// Freed also when the constructor of its owner throws.
+  struct Image : png_image {
+    Image() : png_image{} {}
+    ~Image() { png_image_free(this); }
+    Image(const Image&) = delete;
+    Image& operator=(const Image&) = delete;
+  };
   const std::string& path_;
-  png_image image_{};
+  Image image_;
   ImageSize size_;
 };
 
@@ -125,7 +140,6 @@ class Jpeg {
     if (jpeg_.num_components == 4)
       fail(path, "has the four colours of print (CMYK); save it as RGB");
   }
-  ~Jpeg() { jpeg_destroy_decompress(&jpeg_); }
   Jpeg(const Jpeg&) = delete;
   Jpeg& operator=(const Jpeg&) = delete;
 
@@ -166,8 +180,15 @@ class Jpeg {
     fail(path_, cat("is a damaged JPEG file (", message_, "); get a fresh copy"));
   }
 
+  /// Freed also when the constructor of its owner throws.
+  struct Decoder : jpeg_decompress_struct {
+    Decoder() : jpeg_decompress_struct{} {}
+    ~Decoder() { jpeg_destroy_decompress(this); }
+    Decoder(const Decoder&) = delete;
+    Decoder& operator=(const Decoder&) = delete;
+  };
   const std::string& path_;
-  jpeg_decompress_struct jpeg_{};
+  Decoder jpeg_;
   jpeg_error_mgr errors_{};
   jpeg_progress_mgr progress_{};
   jmp_buf back_{};

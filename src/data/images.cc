@@ -199,7 +199,11 @@ void infer(ImageOptions& options, std::span<const ImageSize> sizes) {
     std::ranges::nth_element(sides, middle);
     height = width = std::min(*middle, largest_inferred);
   }
-  if (options.height == 0) options.height = options.width ? options.width : height;
+  if (options.height == 0 && options.width == 0) {
+    options.height = height;
+    options.width = width;
+  }
+  if (options.height == 0) options.height = options.width;
   if (options.width == 0) options.width = options.height;
 }
 

@@ -197,9 +197,8 @@ TEST(Text, IsGeneratedAsTheSeedSays) {
   EXPECT_EQ(write({"--seed", "1"}), write({"--seed", "1"}));
   EXPECT_NE(write({"--seed", "1"}), write({"--seed", "2"}));
   EXPECT_EQ(write({"--top-k", "1"}), write({"--temperature", "0"}));
-  EXPECT_EQ(
-      write({"--top-p", "0.9", "--min-p", "0.01", "--prompt", "\xff€z"}).rfind("\xEF\xBF\xBD€", 0),
-      0u);
+  EXPECT_EQ(write({"--top-p", "0.9", "--min-p", "0.01", "--prompt", "\xff€z"}).rfind("\xff€z", 0),
+            0u);
   const auto json =
       last_line(soma_run({"generate", model, "--length", "5", "--prompt", "ab", "--json"}));
   EXPECT_EQ(json["tokens"], 5);

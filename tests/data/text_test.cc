@@ -106,12 +106,11 @@ TEST(Tokenizer, OfWordsTakesTheMostFrequent) {
 }
 
 TEST(Tokenizer, OfBytePairsJoinsTheMostFrequentFirst) {
-  // The example of Gage's article, within one word: aa, then ab and aaab or the like.
   const Tokenizer tokenizer = Tokenizer::learn("bpe(size=261)", "aaabdaaabac");
   const auto& pieces = tokenizer.vocabulary().pieces();
   ASSERT_EQ(pieces.size(), 259u);
   EXPECT_EQ(pieces[256], "aa");
-  EXPECT_EQ(pieces[257], "aaa");
+  EXPECT_EQ(pieces[257], "ab");
   EXPECT_EQ(pieces[258], "aaab");
   EXPECT_EQ(tokenizer.encode("aaabdaaabac"), (Tokens{260, 2 + 'd', 260, 2 + 'a', 2 + 'c'}));
   // Nothing is joined across words, and nothing that occurs once.
