@@ -233,7 +233,7 @@ std::string default_net(const Dataset& train) {
   }
   if (text) return "embedding vocabulary 64 pad=0 mask=true, pool_steps, dropout 0.3, classes";
   if (train.notes.count("images") > 0) return image_net(train);
-  if (is_series(train)) return "flatten name=past, 64 relu name=hidden, classes from=past+hidden";
+  if (is_series(train)) return series_net(train);
   return "64 relu, classes";
 }
 

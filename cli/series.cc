@@ -145,6 +145,16 @@ std::pair<Dataset, Dataset> cut_in_time(const Dataset& series, double share) {
           series.subset(from, series.size())};
 }
 
+std::string series_net(const Dataset& train) {
+  return cat(
+      "slice -1 name=now, subtract name=moves from=scaled+now, flatten name=past, "
+      "64 relu name=hidden, dropout 0.3 name=some, dense(classes weights=0) name=change "
+      "from=past+some, columns [",
+      target_column(train.notes),
+      "] name=own from=now, flatten, repeat_vector classes, flatten name=level, add "
+      "from=change+level");
+}
+
 std::optional<std::pair<Layer, Layer>> series_scaling(const Dataset& train) {
   if (!is_series(train)) return std::nullopt;
   const auto columns = static_cast<size_t>(train.input_shape()[1]);
@@ -166,7 +176,7 @@ std::optional<std::pair<Layer, Layer>> series_scaling(const Dataset& train) {
     shift.push_back(static_cast<float>(-mean[i] / deviation(i)));
   }
   const auto target = static_cast<size_t>(target_column(train.notes));
-  return {{rescaling(Argument(scale), Argument(shift), 2),
+  return {{rescaling(Argument(scale), Argument(shift), 2).named("scaled"),
            rescaling(static_cast<float>(deviation(target)), static_cast<float>(mean[target]))}};
 }
 

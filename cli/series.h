@@ -33,7 +33,10 @@ Tensor last_window(const std::string& path, const Model& model);
 /// share steps to be predicted.
 std::pair<Dataset, Dataset> cut_in_time(const Dataset& series, double share);
 
-/// The layers that bring each column to mean 0 and deviation 1, and the results back.
+/// What changes from the last step on, by the change of all columns up to it (as Zeng+ 2022,
+/// arXiv:2205.13504): untrained, it is the naive forecast.
+std::string series_net(const Dataset& train);
+/// The layers that bring each column to mean 0 and deviation 1, "scaled", and the results back.
 std::optional<std::pair<Layer, Layer>> series_scaling(const Dataset& train);
 
 /// The mean absolute error, for all steps ahead and for each, of a network on rolling origins, and
