@@ -175,7 +175,8 @@ int Train::run(Console& console) {
   options.augment = usage("--augment", [&] { return augmentation_named(augment_); });
   const auto mixes = [](const auto& part) { return part.row().mixes; };
   Network net = make_network(parts.train);
-  if (parts.train.is_classification() && std::ranges::any_of(options.augment.parts(), mixes)) {
+  const bool labels = parts.train.is_classification() && parts.train.target_shape().empty();
+  if (labels && std::ranges::any_of(options.augment.parts(), mixes)) {
     parts.train = data::one_hot(std::move(parts.train));
   }
   options.epochs = static_cast<int>(epochs_);

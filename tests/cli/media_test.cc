@@ -173,7 +173,9 @@ TEST(Text, IsLearnedAndGoneOnWith) {
     const Finished written =
         soma_run({"generate", model, "--prompt", "abc", "--length", "6", "--temperature", "0"});
     ASSERT_EQ(written.code, 0) << written.err;
-    const std::string wanted = tokenizer == "words" ? "abc" : "abcdefghi";
+    // The pieces of words and byte pairs do not end where the prompt does.
+    const bool goes_on = tokenizer == "characters" || tokenizer == "bytes";
+    const std::string wanted = goes_on ? "abcdefghi" : "abc";
     EXPECT_EQ(written.out.rfind(wanted, 0), 0u) << written.out;
   }
 }
