@@ -229,10 +229,12 @@ Parts Train::split(TrainTest both) const {
 Network Train::make_network(const Dataset& train) const {
   const std::string text = net_.empty() ? default_net(train) : net_;
   return usage("--net", [&] {
-    std::vector<Layer> layers = parse_layers(
-        fill_in(text.starts_with('@') ? read_text(text.substr(1), max_net_text) : text, train));
+    const Where nowhere;  // a user of the shell has no use for this line
+    const std::string source =
+        text.starts_with('@') ? read_text(text.substr(1), max_net_text) : text;
+    std::vector<Layer> layers = parse_layers(fill_in(source, train), nowhere);
     if (layers.empty() || layers.front().kind() != "input") {
-      layers.insert(layers.begin(), input(train.input_shape()));
+      layers.insert(layers.begin(), input(train.input_shape(), nowhere));
     }
     if (const auto scaling = channel_scaling(train)) layers.insert(layers.begin() + 1, *scaling);
     if (const auto scaling = series_scaling(train)) {
