@@ -109,12 +109,12 @@ class Train : public Command {
            "  soma train fashion-mnist --net \"conv2d 16 3 relu, max_pool 2, 10\"\n"
            "  soma train fashion-mnist --net \"lstm 64, 10\" --epochs 2\n"
            "  soma train fashion-mnist --net @net.txt\n"
-           "  soma train iris --net \"8 tanh, 3\" --epochs 60 --out run/\n"
-           "  soma train houses.csv --target price --validation 0.1 --out run/\n"
            "  soma train photos/ --augment \"flip + crop(4)\" --out run/\n"
            "  soma train book.txt --tokenizer \"bpe(size=1000)\" --epochs 3 --out run/\n"
            "  soma train messages.tsv --text message --target kind --out run/\n"
            "  soma train series.csv --series --target load --window 48 --horizon 12 --season 24\n"
+           "  soma train iris --net \"8 tanh, 3\" --epochs 60 --out run/\n"
+           "  soma train houses.csv --target price --validation 0.1 --out run/\n"
            "  soma train images.idx --labels labels.idx --optimizer \"sgd(momentum=0.9)\"\n";
   }
   void options(Options& o) override;
@@ -130,7 +130,8 @@ class Train : public Command {
              const Progress& progress, const Parts& parts, const OutputFolder& folder) const;
 
   SourceOptions source_;
-  std::string net_, augment_, loss_, optimizer_ = "adam", schedule_, init_, out_;
+  std::string augment_;
+  std::string net_, loss_, optimizer_ = "adam", schedule_, init_, out_;
   int64_t epochs_ = 5, batch_ = 32, seed_ = 0, threads_ = 0, patience_ = 0;
   double rate_ = std::nan(""), validation_ = 0, test_ = 0.2;
 };

@@ -149,7 +149,8 @@ struct FitOptions {
   const Dataset* validation = nullptr;  ///< Evaluated after each epoch.
   uint64_t seed = 0;    ///< Of the order of the rows, of a fresh network's weights and of dropout.
   bool shuffle = true;  ///< A new order each epoch.
-  Augmentation augment = {};  ///< Of the training rows, anew in each epoch.
+  /// Of the training rows, anew in each epoch; one that does not fit them is refused.
+  Augmentation augment = {};
   Device device = Device::cpu();
   std::vector<std::string> metrics = {};  ///< As in EvaluateOptions.
   std::vector<Callback> callbacks = {};
@@ -166,10 +167,10 @@ struct FitOptions {
 /// from those it has. Frozen layers and neurons stay as they are, bit for bit.
 ///
 /// Before the first batch throws ShapeError, TypeError or ArgumentError when the data does not fit
-/// the network, the loss does not fit the targets, the loss does not fit the last activation
-/// function, or the augmentation does not fit the rows. Throws DivergenceError when the loss or a
-/// parameter becomes NaN or infinite; it names the epoch, the step and the first value at fault,
-/// and the network is left as it was at the last check (at most 100 steps before).
+/// the network, the loss does not fit the targets, or the loss does not fit the last activation
+/// function. Throws DivergenceError when the loss or a parameter becomes NaN or infinite; it names
+/// the epoch, the step and the first value at fault, and the network is left as it was at the last
+/// check (at most 100 steps before).
 History fit(Network& net, const Dataset& train, const FitOptions& options);
 
 /// Gives the network the averages of its weights that the optimizer kept (ema_weights,
