@@ -10,9 +10,9 @@
 namespace soma {
 namespace {
 
-const std::vector<std::string> command_names = {"train", "evaluate",    "predict",   "inspect",
-                                                "list",  "activations", "gradcheck", "bench",
-                                                "data",  "version"};
+const std::vector<std::string> command_names = {"train",   "evaluate", "predict",     "generate",
+                                                "inspect", "list",     "activations", "gradcheck",
+                                                "bench",   "data",     "version"};
 
 std::vector<std::string> with(std::vector<std::string> arguments,
                               std::initializer_list<std::string> more) {
@@ -210,9 +210,10 @@ TEST(Interrupt, SavesWhatWasLearned) {
 
 TEST(List, ShowsEveryRegistryAndExplainsRows) {
   const auto kinds = soma_run({"list", "--json"}).json()[0]["kinds"];
-  for (const char* kind : {"layers", "activations", "losses", "optimizers", "schedules",
-                           "initializers", "regularizers", "metrics"}) {
-    EXPECT_GT(kinds[kind], 4) << kind;
+  for (const char* kind :
+       {"layers", "activations", "losses", "optimizers", "schedules", "initializers",
+        "regularizers", "augmentations", "tokenizers", "metrics"}) {
+    EXPECT_GT(kinds[kind], 3) << kind;
     const auto rows = soma_run({"list", kind, "--json"}).json()[0]["rows"];
     EXPECT_EQ(rows.size(), kinds[kind]) << kind;
     const std::string name = rows[0]["name"];
