@@ -34,8 +34,8 @@ struct Instruction : PlanReport::Instruction {
   size_t step = 0;              ///< Of the schedule on which lifetimes count.
   mutable double measured = 0;  ///< The least seconds of an execution so far; 0: none.
 
-  /// Threads share its chunks.
-  bool shared() const { return !loop && !alone && chunks > 1; }
+  /// Threads share its chunks; those of a loop are blocks of rows.
+  bool shared() const { return !alone && chunks > 1; }
 };
 
 struct Program {
@@ -56,27 +56,30 @@ struct Program {
 };
 
 /// A scan: a body program run once per step with pointers that move along the sequences.
+///
+/// The batch may be cut into blocks of rows that know nothing of each other. Then a thread takes a
+/// block through all steps alone, in memory of its own.
 struct Loop {
-  Program body;
+  Program body;  ///< For the rows of one block.
   std::vector<std::byte*>
       memory;  ///< The body's table; arena addresses are set when a plan is made.
-  int64_t length = 0;
+  int64_t length = 0, blocks = 1;
   bool reverse = false;
-  size_t arena = 0;  ///< The outer buffer that is the body's arena.
-  /// Part of an outer buffer, from a byte offset on.
+  /// The loop's own memory, the body's arena first: an outer buffer, or with blocks scratch.
+  size_t own = 0, own_bytes = 0;
+  /// Part of an outer buffer, or of the loop's own memory.
   struct Part {
     size_t buffer = 0, offset = 0;
-    std::byte* in(Memory outer) const { return outer[buffer] + offset; }
+    size_t block = 0;  ///< Bytes from block to block.
   };
+  static constexpr size_t own_buffer = SIZE_MAX;
   struct Const {
     size_t slot;
     Part from;
   };
   struct Carry {
     size_t in, out;
-    Part from;
-    size_t to;
-    size_t temporary[2];
+    Part from, to, temporary[2];
     size_t bytes;
   };
   /// A sliced input or a stacked result.
@@ -88,6 +91,8 @@ struct Loop {
   std::vector<Const> consts;
   std::vector<Carry> carries;
   std::vector<Sequence> sequences;
+
+  bool by_rows() const { return blocks > 1; }
 };
 
 /// Points the table's arena entries into `arena`, and those of nested loops.

@@ -2,6 +2,7 @@
 #include "soma/plan_report.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "src/base/text.h"
 #include "src/exec/program.h"
@@ -11,8 +12,9 @@ namespace soma {
 namespace {
 
 /// Instructions are numbered with the bodies of loops in between. `base` is where the program's
-/// arena begins in that of the plan.
-void describe(const Program& program, int depth, int64_t times, size_t base, PlanReport& report) {
+/// arena begins in that of the plan; without, it is one thread's work in memory of its own.
+void describe(const Program& program, int depth, int64_t times, std::optional<size_t> base,
+              PlanReport& report) {
   std::vector<size_t> begin, step;  // the number of each instruction here, and its step
   for (const Instruction& i : program.instructions) {
     const size_t number = report.instructions.size();
@@ -20,21 +22,27 @@ void describe(const Program& program, int depth, int64_t times, size_t base, Pla
     step.push_back(i.step);
     report.instructions.push_back(i);
     if (i.loop) {
-      const size_t arena = program.arena[i.loop->arena - program.inputs - program.outputs].offset;
-      describe(i.loop->body, depth + 1, times * i.loop->length, base + arena, report);
+      std::optional<size_t> inner;
+      if (base && !i.loop->by_rows()) {
+        inner = *base + program.arena[i.loop->own - program.inputs - program.outputs].offset;
+      }
+      describe(i.loop->body, depth + 1, times * i.loop->length * i.loop->blocks, inner, report);
     }
     auto& row = report.instructions[number];
     row.depth = depth;
     row.times = times;
-    row.barrier = i.shared();
+    row.barrier = base && i.shared();
     row.seconds = i.measured;
     if (!i.loop) continue;
     row.bytes = 0;
     for (size_t k = number + 1; k < report.instructions.size(); ++k) {
       const auto& inner = report.instructions[k];
-      if (inner.depth == depth + 1) row.bytes += inner.bytes * i.loop->length;
+      if (inner.depth == depth + 1) {
+        row.bytes += inner.bytes * i.loop->length * i.loop->blocks;
+      }
     }
   }
+  if (!base) return;
   begin.push_back(report.instructions.size());
   // Step s begins with the first instruction of its own or a later one.
   const auto number_at = [&](size_t s) {
@@ -43,7 +51,8 @@ void describe(const Program& program, int depth, int64_t times, size_t base, Pla
   for (const Program::Buffer& buffer : program.arena) {
     const size_t first = number_at(buffer.life.first), end = number_at(buffer.life.last + 1);
     if (buffer.life.bytes == 0 || first >= end) continue;
-    report.arena.push_back({buffer.holds, base + buffer.offset, buffer.life.bytes, first, end - 1});
+    report.arena.push_back(
+        {buffer.holds, *base + buffer.offset, buffer.life.bytes, first, end - 1});
   }
 }
 

@@ -10,6 +10,7 @@
 #include "src/backends/cpu/dot.h"
 #include "src/backends/cpu/fused.h"
 #include "src/backends/cpu/opaque.h"
+#include "src/backends/cpu/scan.h"
 #include "src/base/text.h"
 #include "src/exec/memory.h"
 #include "src/ir/cost.h"
@@ -43,8 +44,12 @@ class Lowering {
   static constexpr double worth_sharing = 4000;
 
  public:
-  Lowering(const Graph& graph, const Isa& isa, bool fusion)
-      : graph_(graph), isa_(isa), fusion_(fusion), steps_(passes::fuse(graph, fusion)) {}
+  Lowering(const Graph& graph, const Isa& isa, bool fusion, Sharing sharing)
+      : graph_(graph),
+        isa_(isa),
+        fusion_(fusion),
+        sharing_(sharing),
+        steps_(passes::fuse(graph, fusion)) {}
 
   Program run() {
     program_.inputs = graph_.inputs().size();
@@ -79,10 +84,8 @@ class Lowering {
     size_t conv_workspace = 0;
     bool epilogue_apart = false;  // the members run after the whole product
     int64_t chunks = 1;
-    std::shared_ptr<Loop> loop;
+    std::vector<ScanPart> scan;
     std::map<Id, size_t> partial;  // arena pieces: partial sums of each end
-    size_t loop_arena = 0;
-    std::vector<size_t> loop_temporaries;
   };
 
   size_t first_piece() const { return program_.inputs + program_.outputs; }
@@ -116,6 +119,7 @@ class Lowering {
     if (step.anchor) {
       trial.dot =
           plan_dot(graph_[*step.anchor], step.operands[0], step.operands[1], !step.members.empty());
+      if (sharing_ == Sharing::alone) trial.dot->cut_nothing();
       trial.epilogue_apart = !trial.dot->whole_rows;
     }
     if (step.members.empty()) return;
@@ -147,23 +151,10 @@ class Lowering {
 
   void try_scan(size_t s) {
     const auto& attr = graph_[*steps_[s].anchor].as<ScanAttr>();
-    auto loop = std::make_shared<Loop>();
-    loop->body = lower(*attr.body, isa_, fusion_);
-    loop->length = attr.length;
-    loop->reverse = attr.reverse;
-    trials_[s].loop_arena = piece(loop->body.arena_bytes, s, s);
-    for (int64_t i = 0; i < attr.carries; ++i) {  // two to alternate and one for an unread result
-      const Node& carry = (*attr.body)[attr.body->outputs()[static_cast<size_t>(i)].id];
-      for (int k = 0; k < 3; ++k) {
-        trials_[s].loop_temporaries.push_back(piece(bytes_of(carry), s, s));
-      }
+    trials_[s].scan = scan_parts(attr, isa_, fusion_);
+    for (ScanPart& part : trials_[s].scan) {
+      if (!part.loop->by_rows()) part.loop->own = piece(part.loop->own_bytes, s, s);
     }
-    for (size_t i = static_cast<size_t>(attr.carries); i < attr.body->outputs().size(); ++i) {
-      // A stacked result nobody takes is written to one slice, again and again.
-      const Node& result = (*attr.body)[attr.body->outputs()[i].id];
-      trials_[s].loop_temporaries.push_back(piece(bytes_of(result), s, s));
-    }
-    trials_[s].loop = std::move(loop);
   }
 
   // ---- placing
@@ -341,7 +332,7 @@ class Lowering {
   void emit_step(size_t s) {
     const Step& step = steps_[s];
     Trial& trial = trials_[s];
-    if (trial.loop) return emit_loop(s);
+    if (!trial.scan.empty()) return emit_scan(s);
     if (!fused(step)) return emit_opaque(s);
     if (step.elements == 0) return emit_empty(s);
     std::shared_ptr<VmProgram> vm;
@@ -451,50 +442,22 @@ class Lowering {
     }
   }
 
-  void emit_loop(size_t s) {
-    const Id scan = *steps_[s].anchor;
-    const auto& attr = graph_[scan].as<ScanAttr>();
-    Trial& trial = trials_[s];
-    Loop& loop = *trial.loop;
-    loop.arena = trial.loop_arena;
-    std::map<int64_t, size_t> taken;  // result → outer buffer
-    for (const Id id : steps_[s].writes) taken[graph_[id].as<GetAttr>().index] = buffer_of(id);
-    const size_t inputs = attr.body->inputs().size();
-    const auto temporary = [&](int64_t i) {
-      return trial.loop_temporaries[static_cast<size_t>(i)];
-    };
-    std::vector<Loop::Part> outer;
+  void emit_scan(size_t s) {
+    const auto& attr = graph_[*steps_[s].anchor].as<ScanAttr>();
+    std::vector<Loop::Part> operands;
     for (const auto& operand : steps_[s].operands) {
-      outer.push_back({buffer_of(operand.base),
-                       static_cast<size_t>(operand.offset) * size_of(graph_[operand.base].type)});
+      operands.push_back({buffer_of(operand.base), static_cast<size_t>(operand.offset) *
+                                                       size_of(graph_[operand.base].type)});
     }
-    for (size_t i = 0; i < static_cast<size_t>(attr.consts); ++i) {
-      loop.consts.push_back({i, outer[i]});
+    std::vector<std::optional<size_t>> taken(attr.body->outputs().size());
+    for (const Id id : steps_[s].writes) {
+      taken[static_cast<size_t>(graph_[id].as<GetAttr>().index)] = buffer_of(id);
     }
-    for (int64_t i = 0; i < attr.carries; ++i) {
-      const size_t in = static_cast<size_t>(attr.consts + i), out = inputs + static_cast<size_t>(i);
-      loop.carries.push_back({in,
-                              out,
-                              outer[in],
-                              taken.count(i) ? taken[i] : temporary(3 * i + 2),
-                              {temporary(3 * i), temporary(3 * i + 1)},
-                              bytes_of((*attr.body)[attr.body->inputs()[in]])});
+    for (const ScanPart& part : trials_[s].scan) {
+      Instruction instruction = scan_instruction(part, operands, taken);
+      std::string text = instruction.text;
+      emit(s, std::move(instruction), 0, std::move(text));
     }
-    for (size_t i = static_cast<size_t>(attr.consts + attr.carries); i < inputs; ++i) {
-      loop.sequences.push_back({i, outer[i], bytes_of((*attr.body)[attr.body->inputs()[i]])});
-    }
-    for (int64_t i = attr.carries; i < static_cast<int64_t>(attr.body->outputs().size()); ++i) {
-      const Node& result = (*attr.body)[attr.body->outputs()[static_cast<size_t>(i)].id];
-      const size_t slot = inputs + static_cast<size_t>(i);
-      const bool read = taken.count(i) != 0;
-      const size_t buffer = read ? taken[i] : temporary(3 * attr.carries + i - attr.carries);
-      loop.sequences.push_back({slot, {buffer, 0}, read ? bytes_of(result) : 0});
-    }
-    Instruction instruction;
-    for (const Instruction& i : loop.body.instructions) instruction.flops += i.flops * attr.length;
-    instruction.loop = trial.loop;
-    emit(s, std::move(instruction), 0,
-         cat("scan of ", attr.length, attr.reverse ? " steps, backwards" : " steps"));
   }
   /// Outputs and updates that could not be written in place. Outputs first: they may show a state
   /// as it was before its update.
@@ -517,6 +480,7 @@ class Lowering {
   const Graph& graph_;
   const Isa& isa_;
   bool fusion_;
+  Sharing sharing_;
   std::vector<Step> steps_;
   std::vector<Trial> trials_;
   Program program_;
@@ -534,8 +498,8 @@ class Lowering {
 
 }  // namespace
 
-Program lower(const Graph& graph, const Isa& isa, bool fusion) {
-  return Lowering(graph, isa, fusion).run();
+Program lower(const Graph& graph, const Isa& isa, bool fusion, Sharing sharing) {
+  return Lowering(graph, isa, fusion, sharing).run();
 }
 
 }  // namespace soma::cpu
