@@ -107,7 +107,7 @@ struct Runner {
   void run(const Program& program, Memory memory) const noexcept;
 
  private:
-  void run_loop(Loop& loop, Memory memory) const noexcept;
+  void run_loop(const Instruction& instruction, Memory memory) const noexcept;
 };
 
 /// The largest scratch of a program and its loops.

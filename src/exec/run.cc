@@ -112,7 +112,7 @@ void Runner::run(const Program& program, Memory memory) const noexcept {
   for (const Instruction& i : program.instructions) {
     timed(i, profile, [&] {
       if (i.loop) {
-        run_loop(*i.loop, memory);
+        run_loop(i, memory);
       } else if (!i.shared() || team.size() == 1) {
         i.kernel(i.args.get(), memory, 0, i.chunks, scratch);
       } else {
@@ -125,13 +125,14 @@ void Runner::run(const Program& program, Memory memory) const noexcept {
   }
 }
 
-void Runner::run_loop(Loop& loop, Memory memory) const noexcept {
+void Runner::run_loop(const Instruction& instruction, Memory memory) const noexcept {
+  Loop& loop = *instruction.loop;
   if (!loop.by_rows()) {
     return run_steps(loop, 0, memory, loop.memory.data(), memory[loop.own],
                      [&](Memory inner) { run(loop.body, inner); });
   }
   const BlockMemory places(loop);
-  parallel(team, loop.blocks, [&](int64_t begin, int64_t end, int worker) {
+  const auto blocks = [&](int64_t begin, int64_t end, int worker) {
     std::byte* const mine = scratch + static_cast<size_t>(worker) * scratch_stride;
     const auto inner = reinterpret_cast<std::byte**>(mine);
     place_arena(loop.body, mine + places.own, inner);
@@ -143,7 +144,12 @@ void Runner::run_loop(Loop& loop, Memory memory) const noexcept {
         }
       });
     }
-  });
+  };
+  if (!instruction.shared() || team.size() == 1) {
+    blocks(0, loop.blocks, 0);
+  } else {
+    parallel(team, loop.blocks, blocks);
+  }
 }
 
 }  // namespace soma

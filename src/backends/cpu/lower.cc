@@ -456,7 +456,8 @@ class Lowering {
     for (const ScanPart& part : trials_[s].scan) {
       Instruction instruction = scan_instruction(part, operands, taken);
       std::string text = instruction.text;
-      emit(s, std::move(instruction), 0, std::move(text));
+      const double nanoseconds = 0.01 * static_cast<double>(instruction.flops);
+      emit(s, std::move(instruction), 0, std::move(text), nanoseconds);
     }
   }
   /// Outputs and updates that could not be written in place. Outputs first: they may show a state
