@@ -85,7 +85,7 @@ class Learner {
     std::vector<size_t> where = std::move(uses_[pair].chunks);
     uses_[pair].chunks.clear();
     std::ranges::sort(where);
-    where.erase(std::ranges::unique(where).begin(), where.end());
+    where.erase(std::unique(where.begin(), where.end()), where.end());
     changed_.clear();
     for (const size_t at : where) {
       count_pairs(at, -1);
@@ -100,7 +100,7 @@ class Learner {
       count_pairs(at, 1);
     }
     std::ranges::sort(changed_);
-    changed_.erase(std::ranges::unique(changed_).begin(), changed_.end());
+    changed_.erase(std::unique(changed_.begin(), changed_.end()), changed_.end());
     for (const Pair each : changed_) {
       if (uses_[each].count > 0) candidates_.push({uses_[each].count, each});
     }

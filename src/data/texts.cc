@@ -64,9 +64,9 @@ void label_by(const std::vector<std::string>& names, const std::vector<std::stri
               const std::string& path, LabelledTexts& result) {
   result.class_names = class_names.empty() ? names : class_names;
   if (class_names.empty()) {
-    std::ranges::sort(result.class_names);
-    result.class_names.erase(std::ranges::unique(result.class_names).begin(),
-                             result.class_names.end());
+    auto& kinds = result.class_names;
+    std::ranges::sort(kinds);
+    kinds.erase(std::unique(kinds.begin(), kinds.end()), kinds.end());
     if (result.class_names.size() < 2) {
       throw FileError(cat("\"", path, "\" has texts of ", result.class_names.size(),
                           " class; at least two are needed to tell apart"));
