@@ -10,9 +10,9 @@
 namespace soma {
 namespace {
 
-const std::vector<std::string> command_names = {"train", "evaluate",    "predict",   "inspect",
-                                                "list",  "activations", "gradcheck", "bench",
-                                                "data",  "version"};
+const std::vector<std::string> command_names = {"train",   "evaluate", "predict",     "generate",
+                                                "inspect", "list",     "activations", "gradcheck",
+                                                "bench",   "data",     "version"};
 
 std::vector<std::string> with(std::vector<std::string> arguments,
                               std::initializer_list<std::string> more) {
@@ -210,9 +210,10 @@ TEST(Interrupt, SavesWhatWasLearned) {
 
 TEST(List, ShowsEveryRegistryAndExplainsRows) {
   const auto kinds = soma_run({"list", "--json"}).json()[0]["kinds"];
-  for (const char* kind : {"layers", "activations", "losses", "optimizers", "schedules",
-                           "initializers", "regularizers", "metrics"}) {
-    EXPECT_GT(kinds[kind], 4) << kind;
+  for (const char* kind :
+       {"layers", "activations", "losses", "optimizers", "schedules", "initializers",
+        "regularizers", "augmentations", "tokenizers", "metrics"}) {
+    EXPECT_GT(kinds[kind], 3) << kind;
     const auto rows = soma_run({"list", kind, "--json"}).json()[0]["rows"];
     EXPECT_EQ(rows.size(), kinds[kind]) << kind;
     const std::string name = rows[0]["name"];
@@ -250,6 +251,26 @@ TEST(Architectures, AreTrainedUsedAndShownFromTheShell) {
   const Finished wrong = soma_run({"train", "iris", "--net", "residual [8 tnah, 4], 3"});
   EXPECT_EQ(wrong.code, 2);
   EXPECT_NE(wrong.err.find("tanh"), wrong.err.npos) << wrong.err;
+}
+
+TEST(Inspect, ShowsThePlan) {
+  TemporaryFolder folder;
+  const Finished train =
+      soma_run({"train", "iris", "--net", "8 tanh, 3", "--epochs", "1", "--out", folder / "run"});
+  ASSERT_EQ(train.code, 0) << train.err;
+  const std::string model = folder / "run/model.soma";
+  const Finished text = soma_run({"inspect", model, "--plan", "--training", "sgd(0.1)"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  for (const char* part : {"GFLOP/s", "hidden1/weights", "The arena", "simplify"}) {
+    EXPECT_NE(text.out.find(part), text.out.npos) << part << "\n" << text.out;
+  }
+  const Finished run = soma_run({"inspect", model, "--plan", "--batch", "32", "--threads", "1",
+                                 "--memory", folder / "map.svg", "--json"});
+  const auto json = run.json().at(0);
+  EXPECT_EQ(json["event"], "plan");
+  EXPECT_EQ(json["instructions"].size(), 2u);
+  EXPECT_GT(json["instructions"][0]["seconds"], 0);
+  EXPECT_NE(content_of(folder / "map.svg").find("</svg>"), std::string::npos);
 }
 
 TEST(Activations, AreListedAndPlotted) {
