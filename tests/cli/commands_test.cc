@@ -316,7 +316,9 @@ TEST(Bench, MeasuresEveryWorkload) {
     EXPECT_GT(object["arena_bytes"], 0) << names[i];
     EXPECT_GT(object["samples_per_second"], 0) << names[i];
     // Some networks need more than these few steps before they show that they learn.
-    if (names[i].substr(0, 4) == "mlp-") EXPECT_LT(object["loss"], object["first_loss"]);
+    if (names[i].starts_with("mlp-")) {
+      EXPECT_LT(object["loss"], object["first_loss"]);
+    }
   }
 }
 
