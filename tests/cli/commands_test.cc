@@ -297,9 +297,14 @@ std::vector<std::string> workload_names() {
 }
 
 TEST(Bench, MeasuresEveryWorkload) {
-  const auto names = workload_names();
+  auto names = workload_names();
   EXPECT_GE(names.size(), 20u);
-  const Finished run = soma_run({"bench", "--seconds", "0", "--threads", "2", "--json"});
+  std::vector<std::string> command = {"bench", "--seconds", "0", "--threads", "2", "--json"};
+#ifdef __SANITIZE_ADDRESS__  // Minutes there, and other tests run the same kernels under it.
+  std::erase_if(names, [](const std::string& name) { return !name.starts_with("mlp-"); });
+  command.insert(command.begin() + 1, "mlp");
+#endif
+  const Finished run = soma_run(command);
   ASSERT_EQ(run.code, 0) << run.err;
   const auto objects = run.json();
   ASSERT_EQ(objects.size(), names.size() + 1);
