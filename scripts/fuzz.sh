@@ -10,7 +10,7 @@ seconds=${1:-60}
 readers=("${@:2}")
 scripts/setup.sh clang libclang-rt-dev cmake ninja-build zlib1g-dev libpng-dev libjpeg-dev
 cmake --preset fuzz >/dev/null
-cmake --build --preset fuzz
+cmake --build --preset fuzz >/dev/null
 if [[ ${#readers[@]} == 0 ]]; then
   for program in build-fuzz/tests/fuzz/soma_fuzz_*; do readers+=("${program##*soma_fuzz_}"); done
 fi
