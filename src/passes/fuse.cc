@@ -6,6 +6,7 @@
 #include <set>
 
 #include "src/passes/passes.h"
+#include "src/passes/recompute.h"
 
 namespace soma::passes {
 
@@ -59,6 +60,7 @@ class Fuser {
     for (Id id = 0; id < graph_.size(); ++id) {
       if (live_[id] && !hidden_[id]) place(id);
     }
+    if (enabled_) recompute_maps();
     collect_reads();
     return in_order();
   }
@@ -345,7 +347,15 @@ class Fuser {
     return false;
   }
 
-  // ---- reads and writes
+  void recompute_maps() {
+    std::vector<Step*> steps;
+    for (Cluster& cluster : clusters_) {
+      if (cluster.alive) steps.push_back(&cluster.step);
+    }
+    recompute(graph_, steps);
+  }
+
+  // ---- reads and writes: from what is wanted back to where it comes from
 
   /// Makes sure that an array holds the node, and that the step reads it.
   void read(size_t c, Id base) {
@@ -354,53 +364,48 @@ class Fuser {
     need(base);
   }
   void need(Id base) {
-    const Op op = graph_[base].op;
-    if (op == Op::input || op == Op::get || step_of_[base] != no_step) {
-      needed_.insert(base);
-      return;
-    }
-    if (needed_.insert(base).second) {  // a leaf or a move that must lie in memory: a copying step
+    if (!needed_.insert(base).second || graph_[base].op == Op::input) return;
+    const Id computed = graph_[base].op == Op::get ? graph_[base].in[0] : base;
+    if (step_of_[computed] ==
+        no_step) {  // a leaf or a move that must lie in memory: a copying step
       const int c = start(base);
       clusters_[static_cast<size_t>(c)].open = false;
       add(c, base, Level::full);
-      pending_.push_back(static_cast<size_t>(c));
     }
+    use(static_cast<size_t>(step_of_[computed]), computed);
+  }
+  /// The step must compute this member, or its anchor.
+  void use(size_t c, Id id) {
+    if (used_.emplace(c, id).second) pending_.emplace_back(c, id);
   }
 
-  void collect_step(size_t c) {
-    const Step step = clusters_[c].step;
-    if (step.anchor) {
-      for (const Id operand : graph_[*step.anchor].in) {
-        const View view = array_view(graph_, operand, graph_[*step.anchor].op == Op::dot);
-        clusters_[c].step.operands.push_back(view);
-        read(c, view.base);
-      }
+  void collect_anchor(size_t c) {
+    const Id anchor = *clusters_[c].step.anchor;
+    for (const Id operand : graph_[anchor].in) {
+      const View view = array_view(graph_, operand, graph_[anchor].op == Op::dot);
+      clusters_[c].step.operands.push_back(view);
+      read(c, view.base);
     }
-    for (size_t i = 0; i < step.members.size(); ++i) {
-      const Node& node = graph_[step.members[i]];
-      const OpClass kind = info(node.op).kind;
-      const bool copy = kind == OpClass::move || kind == OpClass::leaf;
-      if (copy) {
-        read_view(c, step.members[i]);
+  }
+  void collect_member(size_t c, Id id) {
+    const Step step = clusters_[c].step;
+    const Node& node = graph_[id];
+    const OpClass kind = info(node.op).kind;
+    if (kind == OpClass::move || kind == OpClass::leaf) return read_view(c, id);  // a copy
+    for (const Id operand : operands_of(step, id)) {
+      if (step.spreads.contains(id)) {
+        read_base(c, view_of(graph_, operand).base);
         continue;
       }
-      for (const Id operand : operands_of(step, step.members[i])) {
-        if (step.spreads.contains(step.members[i])) {
-          read_base(c, view_of(graph_, operand).base);
-          continue;
-        }
-        const Link link = link_of(graph_, operand, step.columns);
-        const int self = static_cast<int>(c);
-        const bool inside = step_of_[link.producer] == self &&
-                            level_of(link.producer) != Level::end &&
-                            std::ranges::find(step.members, link.producer) != step.members.end();
-        const bool anchor = step.anchor == link.producer;
-        if (inside || anchor) continue;
-        if (node.op == Op::reduce) {
-          read_base(c, reduced_view(graph_, node).base);
-        } else {
-          read_view(c, operand);
-        }
+      const Id producer = link_of(graph_, operand, step.columns).producer;
+      const bool inside = level_of(producer) != Level::end &&
+                          std::ranges::find(step.members, producer) != step.members.end();
+      if (inside || step.anchor == producer) {
+        use(c, producer);
+      } else if (node.op == Op::reduce) {
+        read_base(c, reduced_view(graph_, node).base);
+      } else {
+        read_view(c, operand);
       }
     }
   }
@@ -416,30 +421,41 @@ class Fuser {
   void collect_reads() {
     for (const auto& output : graph_.outputs()) need(output.id);
     for (const auto& update : graph_.updates()) need(update.value);
-    for (size_t c = 0; c < clusters_.size(); ++c) {
-      if (clusters_[c].alive) pending_.push_back(c);
-    }
-    std::set<size_t> done;
     while (!pending_.empty()) {
-      const size_t c = pending_.back();
+      const auto [c, id] = pending_.back();
       pending_.pop_back();
-      if (done.insert(c).second) collect_step(c);
-    }
-    for (auto& cluster : clusters_) {
-      if (!cluster.alive) continue;
-      auto nodes = cluster.step.members;
-      if (cluster.step.anchor) nodes.push_back(*cluster.step.anchor);
-      for (const Id id : nodes) {
-        if (needed_.contains(id)) cluster.step.writes.push_back(id);
+      if (clusters_[c].step.anchor == id) {
+        collect_anchor(c);
+      } else {
+        collect_member(c, id);
       }
     }
+    for (size_t c = 0; c < clusters_.size(); ++c) drop_unused(c);
     // The results of a scan are arrays too: its gets.
     for (const Id id : needed_) {
       if (graph_[id].op != Op::get) continue;
-      const int c = step_of_[graph_[id].in[0]];
-      clusters_[static_cast<size_t>(c)].step.writes.push_back(id);
-      step_of_[id] = c;
+      clusters_[static_cast<size_t>(step_of_[graph_[id].in[0]])].step.writes.push_back(id);
     }
+  }
+  /// Recomputation leaves members that nobody asks for any more.
+  void drop_unused(size_t c) {
+    Step& step = clusters_[c].step;
+    const auto kept = [&](Id id) { return used_.contains({c, id}); };
+    const auto write = [&](Id id) {
+      if (needed_.contains(id) && step_of_[id] == static_cast<int>(c)) step.writes.push_back(id);
+    };
+    if (step.anchor && !kept(*step.anchor)) step.anchor = {};
+    size_t n = 0;
+    for (size_t i = 0; i < step.members.size(); ++i) {
+      if (!kept(step.members[i])) continue;
+      write(step.members[i]);
+      step.levels[n] = step.levels[i];
+      step.members[n++] = step.members[i];
+    }
+    step.members.resize(n);
+    step.levels.resize(n);
+    if (step.anchor) write(*step.anchor);
+    if (!step.anchor && n == 0) clusters_[c].alive = false;
   }
 
   std::vector<Step> in_order() {
@@ -480,8 +496,9 @@ class Fuser {
   std::vector<int> step_of_;
   std::map<Id, Level> level_;
   std::vector<Cluster> clusters_;
-  std::set<Id> needed_;
-  std::vector<size_t> pending_;
+  std::set<Id> needed_;                         ///< Arrays.
+  std::set<std::pair<size_t, Id>> used_;        ///< Members and anchors, by cluster.
+  std::vector<std::pair<size_t, Id>> pending_;  ///< Used, to be looked at.
 };
 
 }  // namespace
