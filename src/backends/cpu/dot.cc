@@ -8,6 +8,8 @@ namespace {
 
 /// Products of more columns are cut freely, and what follows them walks over the result again.
 constexpr int64_t whole_rows_up_to = 1024;
+/// What that costs an element, in the cycles of a GemmPlan.
+constexpr double walk_again = 4;
 
 Matrices matrices(const passes::View& view, bool transpose) {
   const int r = view.shape.rank();
@@ -75,9 +77,16 @@ DotPlan plan_dot(const Node& node, const passes::View& a, const passes::View& b,
   const int64_t m = node.shape[r - 2], n = node.shape[r - 1];
   const int64_t k = a.shape[attr.transpose_a ? r - 2 : r - 1];
   for (int i = 0; i + 2 < r; ++i) plan.batch *= node.shape[i];
-  plan.gemm = plan_gemm(m, n, k, plan.a.transposed, plan.b.transposed, plan.a.row_stride,
-                        plan.b.row_stride, std::max<int64_t>(n, 1), node.type,
-                        has_epilogue && n <= whole_rows_up_to ? Rows::whole : Rows::cut);
+  const auto plan_with = [&](Rows rows) {
+    return plan_gemm(m, n, k, plan.a.transposed, plan.b.transposed, plan.a.row_stride,
+                     plan.b.row_stride, std::max<int64_t>(n, 1), node.type, rows);
+  };
+  plan.gemm = plan_with(Rows::cut);
+  if (has_epilogue && n <= whole_rows_up_to) {
+    const GemmPlan whole = plan_with(Rows::whole);
+    const double apart = plan.gemm.cycles + walk_again * static_cast<double>(m * n);
+    if (whole.cycles <= apart) plan.gemm = whole;
+  }
   // Chunks of a batch are cut at its matrices, so they line up with the elements only when rows
   // divide evenly or there is one matrix.
   const bool even = plan.batch == 1 || m % plan.gemm.row_step == 0;

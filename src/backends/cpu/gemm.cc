@@ -26,7 +26,7 @@ double chunk_cycles(const GemmPlan& plan, int64_t rows, int64_t cols) {
   const double pack_b = plan.transpose_b ? 8 : packs ? 2 : 0;
   // Operands beyond the second-level cache: tall or flat chunks would fetch one of them too often.
   const bool far = (plan.m + plan.n) * plan.k > 256 * 1024;
-  const double fetch = far ? 0.1 * static_cast<double>(rows + cols) : 0;
+  const double fetch = far ? 0.4 * static_cast<double>(rows + cols) : 0;
   return 300 + static_cast<double>(plan.k) * (panels * (multiply + pack_b) + fetch);
 }
 
@@ -44,7 +44,7 @@ void cut(GemmPlan& plan, Rows rows) {
   // C's part stays in cache for what follows the product.
   constexpr int64_t most_elements = 32 * 1024;
   const int64_t row_unit = plan.m == 1 ? 1 : 2, col_unit = tile_cols(plan.m);
-  double best = std::numeric_limits<double>::infinity();
+  plan.cycles = std::numeric_limits<double>::infinity();
   const int64_t whole = round_up(std::max<int64_t>(plan.n, 1), col_unit);
   const auto col_steps =
       rows == Rows::whole ? std::vector{whole} : candidate_steps(plan.n, col_unit);
@@ -56,7 +56,8 @@ void cut(GemmPlan& plan, Rows rows) {
       double time = 0;
       for (int64_t threads : {1, 2, 4, 8})
         time += static_cast<double>(threads * ceil_div(chunks, threads)) * chunk;
-      if (time < best) best = time, plan.row_step = row_step, plan.col_step = col_step;
+      if (time < plan.cycles)
+        plan.cycles = time, plan.row_step = row_step, plan.col_step = col_step;
     }
 }
 
@@ -84,7 +85,7 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool trans
                          "] has row strides ", lda, ", ", ldb, ", ", ldc,
                          "; extents must not be negative, and strides at least ", a_row, ", ",
                          b_row, ", ", n, "."));
-  GemmPlan plan{m, n, k, transpose_a, transpose_b, lda, ldb, ldc, type, 1, 1, 32, false, 0};
+  GemmPlan plan{m, n, k, transpose_a, transpose_b, lda, ldb, ldc, type, 1, 1, 32, false, 0, 0};
   const int64_t bytes = static_cast<int64_t>(size_of(type));
   plan.depth_block = gemm_depth_block(k, type);
   // Long columns of rows that lie pages apart strain the address translation; copying them once per
