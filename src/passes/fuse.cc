@@ -53,6 +53,7 @@ class Fuser {
       : graph_(graph),
         enabled_(enabled),
         live_(live_nodes(graph)),
+        uses_(count_uses(graph, live_)),
         hidden_(enabled ? only_spread(graph, live_) : std::vector<bool>(graph.size(), false)),
         step_of_(graph.size(), no_step) {}
 
@@ -66,6 +67,17 @@ class Fuser {
   }
 
  private:
+  static std::vector<int> count_uses(const Graph& graph, const std::vector<bool>& live) {
+    std::vector<int> uses(graph.size(), 0);
+    for (Id id = 0; id < graph.size(); ++id) {
+      if (!live[id]) continue;
+      for (const Id operand : graph[id].in) ++uses[operand];
+    }
+    for (const auto& output : graph.outputs()) ++uses[output.id];
+    for (const auto& update : graph.updates()) ++uses[update.value];
+    return uses;
+  }
+
   struct Cluster {
     Step step;
     bool open = true;   // may take members
@@ -81,6 +93,7 @@ class Fuser {
       case OpClass::leaf:
       case OpClass::move:
         if (node.op == Op::pad || node.op == Op::concat) alone(id);
+        if (turns_product(graph_, id)) turn(id);
         return;  // other moves are views; leaves are recomputed where they are used
       case OpClass::map:
       case OpClass::reduce: join_or_start(id); return;
@@ -104,6 +117,21 @@ class Fuser {
     Cluster& cluster = clusters_[static_cast<size_t>(start(id))];
     cluster.step.anchor = id;
     cluster.open = enabled_ && graph_[id].op == Op::dot;
+  }
+
+  /// A product that is only used transposed is written so.
+  void turn(Id id) {
+    const Id product = graph_[id].in[0];
+    Cluster& cluster = clusters_[static_cast<size_t>(step_of_[product])];
+    if (!enabled_ || uses_[product] > 1 || !cluster.step.members.empty()) return copy(id);
+    cluster.step.turned = id;
+    cluster.open = false;
+    step_of_[id] = step_of_[product];
+  }
+  void copy(Id id) {
+    const int c = start(id);
+    clusters_[static_cast<size_t>(c)].open = false;
+    add(c, id, Level::full);
   }
 
   void add(int c, Id id, Level level) {
@@ -366,12 +394,7 @@ class Fuser {
   void need(Id base) {
     if (!needed_.insert(base).second || graph_[base].op == Op::input) return;
     const Id computed = graph_[base].op == Op::get ? graph_[base].in[0] : base;
-    if (step_of_[computed] ==
-        no_step) {  // a leaf or a move that must lie in memory: a copying step
-      const int c = start(base);
-      clusters_[static_cast<size_t>(c)].open = false;
-      add(c, base, Level::full);
-    }
+    if (step_of_[computed] == no_step) copy(base);  // a leaf or a move that must lie in memory
     use(static_cast<size_t>(step_of_[computed]), computed);
   }
   /// The step must compute this member, or its anchor.
@@ -391,7 +414,9 @@ class Fuser {
     const Step step = clusters_[c].step;
     const Node& node = graph_[id];
     const OpClass kind = info(node.op).kind;
-    if (kind == OpClass::move || kind == OpClass::leaf) return read_view(c, id);  // a copy
+    if (step.turned == id) return use(c, *step.anchor);
+    if (kind == OpClass::move || kind == OpClass::leaf)
+      return read_base(c, source_of(graph_, id).base);
     for (const Id operand : operands_of(step, id)) {
       if (step.spreads.contains(id)) {
         read_base(c, view_of(graph_, operand).base);
@@ -454,7 +479,7 @@ class Fuser {
     }
     step.members.resize(n);
     step.levels.resize(n);
-    if (step.anchor) write(*step.anchor);
+    if (step.anchor) write(step.result());
     if (!step.anchor && n == 0) clusters_[c].alive = false;
   }
 
@@ -492,6 +517,7 @@ class Fuser {
   const Graph& graph_;
   bool enabled_;
   std::vector<bool> live_;
+  std::vector<int> uses_;     ///< Of each node, by live ones, outputs and updates.
   std::vector<bool> hidden_;  ///< Maps that no step has as a member: see spread.h.
   std::vector<int> step_of_;
   std::map<Id, Level> level_;

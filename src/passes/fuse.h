@@ -27,6 +27,7 @@ struct Step {
   /// The matrix product whose rows the members go on with, or the single node of a step that is
   /// not fused (conv, gather, scan, …). Fused steps without a product have none.
   std::optional<Id> anchor;
+  std::optional<Id> turned;      ///< The transpose of the product that is stored in its stead.
   std::vector<Id> members;       ///< Maps and reductions, in order.
   std::vector<Level> levels;     ///< Of each member.
   int64_t elements = 0;          ///< Of the anchor's result or of the members at level full.
@@ -37,6 +38,7 @@ struct Step {
   std::vector<Id> writes;        ///< Arrays that later steps, outputs or updates need.
 
   bool fused(const Graph& graph) const;
+  Id result() const { return turned ? *turned : *anchor; }  ///< What an anchor makes.
 };
 
 /// Steps in an order in which they can run. Every array that a step reads is an input of the graph

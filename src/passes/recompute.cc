@@ -10,8 +10,8 @@ namespace {
 
 constexpr int nowhere = -1;
 constexpr size_t most_members = 96;
-// Costs an element, in reads of an array: to be stored is a write, for which memory is read too.
-constexpr double stored = 2, operation = 0.1;
+// Costs an element, in reads of an array from memory; a write reads it, too.
+constexpr double stored = 2, cheap = 0.1, transcendental = 1.5;
 
 class Recomputation {
  public:
@@ -50,20 +50,19 @@ class Recomputation {
   std::optional<Id> candidate(const Step& step, Id operand) const {
     while (graph_[operand].op == Op::reshape) operand = graph_[operand].in[0];
     const Node& node = graph_[operand];
-    const OpInfo& row = info(node.op);
-    if (row.kind != OpClass::map || !row.is(OpInfo::cheap) || kept_[operand]) return {};
+    if (info(node.op).kind != OpClass::map || kept_[operand]) return {};
     if (owner_[operand] == nowhere || node.shape.elements() != step.elements) return {};
     return operand;
   }
 
   /// Arrays that must exist whatever is decided: what is not read element by element, and what is
-  /// no cheap map.
+  /// no map.
   void keep_operands(const Step& step) {
     if (step.anchor) {
       for (const Id operand : graph_[*step.anchor].in) {
         const Id base = array_view(graph_, operand, graph_[*step.anchor].op == Op::dot).base;
         keep(base);
-        keep(load_view(graph_, base).base);  // where it must be copied first
+        if (info(graph_[base].op).kind == OpClass::move) keep(source_of(graph_, base).base);
       }
     }
     for (const Id member : step.members) {
@@ -129,7 +128,9 @@ class Recomputation {
         reading += (1 + stored) * bytes(map);
       }
       double computing = 0;
-      for (const Id map : plan.maps) computing += operation * bytes(map);
+      for (const Id map : plan.maps) {
+        computing += (info(graph_[map].op).is(OpInfo::cheap) ? cheap : transcendental) * bytes(map);
+      }
       for (const Id base : plan.arrays) {
         if (!read.contains(base)) computing += bytes(base);
         if (!kept_[base] && owner_[base] != nowhere) computing += stored * bytes(base);

@@ -1,6 +1,6 @@
-// Recomputation: a step may compute a cheap map of an earlier step again instead of reading it from
+// Recomputation: a step may compute maps of an earlier step again instead of reading them from
 // memory. What backpropagation wants of the forward pass is mostly such: of a gelu's six factors,
-// two arrays are worth storing.
+// only its argument is worth storing.
 #pragma once
 
 #include <span>

@@ -22,7 +22,12 @@ struct View {
 /// The array of a node itself.
 View whole(const Graph& graph, Id id);
 /// Follows broadcast, transpose, slice, unfold and reshape (where strides allow) down to the first
-/// node that is none of these.
+/// node that is none of these, or that a product stores.
 View view_of(const Graph& graph, Id id);
+/// What a step reads that copies a move.
+View source_of(const Graph& graph, Id id);
+
+/// True for the transpose of a product that only moves whole rows: the product can be written so.
+bool turns_product(const Graph& graph, Id id);
 
 }  // namespace soma::passes

@@ -128,8 +128,10 @@ TEST(Gemm, NetworkShapes) {
     for (const Case& s :
          {Case{128, 128, 784, false, false, 0, true}, Case{784, 128, 32, true, false},
           Case{32, 784, 128, false, true}, Case{20, 1024, 300, false, false},
-          Case{1024, 33, 40, true, false, 0, true}}) {
+          Case{1024, 33, 40, true, false, 0, true}, Case{130, 97, 300, true, false, 200},
+          Case{300, 70, 290, true, true}, Case{61, 64, 33, true, false, 300, false, true}}) {
       check<float>(isa_named(name), s);
+      check<double>(isa_named(name), s);
       if (HasFatalFailure()) return;
     }
 }

@@ -132,6 +132,66 @@ TEST(Cpu, ProductsInAllForms) {
   }
 }
 
+TEST(Cpu, ProductsWrittenTransposed) {
+  for (const Dims& perm : {Dims{0, 2, 1, 3}, Dims{1, 0, 2, 3}, Dims{2, 0, 1, 3}, Dims{2, 1, 0, 3},
+                           Dims{0, 1, 2, 3}, Dims{0, 3, 1, 2}}) {
+    Graph g;
+    const Value a = g.input("a", {3, 4, 37, 20}), b = g.input("b", {3, 4, 20, 33});
+    const Value plain = transpose(dot(a, b), perm), shared = dot(b, a, true, true);
+    g.output("plain", plain);
+    g.output("mapped", exp(reshape(transpose(dot(a * 2.0, b), perm), {3 * 4 * 37, 33})));
+    g.output("twice", transpose(shared, perm) * 2.0);
+    g.output("as it is", shared + 1.0);
+    g.output("columns", sum(reshape(plain, {-1, 33}), {0}));
+    expect_cpu_agrees(g, 1, 1e-4);
+  }
+}
+
+/// [batch, time, width] and the four projections of an attention layer, causal.
+Value attention_of(Value x, std::span<const Value> w, int64_t heads) {
+  const int64_t batch = x.extent(0), time = x.extent(1), width = x.extent(2);
+  const auto project = [&](Value in, Value by) {
+    return reshape(dot(reshape(in, {batch * time, width}), by), {batch, time, width});
+  };
+  const auto split = [&](Value in) {
+    return transpose(reshape(in, {batch, time, heads, width / heads}), {0, 2, 1, 3});
+  };
+  const Value q = split(project(x, w[0])), k = split(project(x, w[1])), v = split(project(x, w[2]));
+  const Value scores = dot(q, k, false, true) * 0.3;
+  Graph& g = x.graph();
+  const Value later = iota(g, {time, time}, 0) < iota(g, {time, time}, 1);
+  const Value weights = softmax_rows(select(broadcast_to(later, scores.shape()), -1e9, scores));
+  return project(reshape(transpose(dot(weights, v), {0, 2, 1, 3}), x.shape()), w[3]);
+}
+
+Value normalized(Value x) {
+  const Value centred = x - mean(x, {-1}, Keep::yes);
+  return centred / sqrt(mean(square(centred), {-1}, Keep::yes) + 1e-5);
+}
+
+TEST(Cpu, TransformerBlockAndItsUpdate) {
+  for (const int64_t time : {7, 33}) {
+    constexpr int64_t width = 24, hidden = 96;
+    Graph g;
+    const Value x = g.input("x", {16, time, width});
+    std::vector<Value> w;
+    for (int i = 0; i < 4; ++i) w.push_back(g.parameter(cat("w", i), {width, width}));
+    w.push_back(g.parameter("up", {width, hidden}));
+    w.push_back(g.parameter("down", {hidden, width}));
+    w.push_back(g.parameter("bias", {hidden}));
+    const Value y = x + attention_of(normalized(x), w, 4);
+    const Value up = dot(reshape(normalized(y), {-1, width}), w[4]) + w[6];
+    const Value gelu = 0.5 * up * (1.0 + tanh(0.8 * up * (1.0 + 0.04 * square(up))));
+    const Value z = y + reshape(dot(gelu, w[5]), y.shape());
+    const auto d = gradients(mean(square(normalized(z) - 0.5)), w);
+    for (size_t i = 0; i < w.size(); ++i) g.update(w[i], w[i] - d[i] * 0.1);
+    g.output("z", z);
+    expect_cpu_agrees(g, 1, 1e-4);
+    const std::string list = compile(g, Device::cpu(1)).explain();
+    EXPECT_NE(list.find("together"), std::string::npos) << list;
+  }
+}
+
 TEST(Cpu, IndexOps) {
   Graph g;
   const Value x = g.input("x", {5, 3}), index = g.input("i", {4, 2}, i32);

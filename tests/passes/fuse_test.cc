@@ -40,6 +40,16 @@ TEST(View, StopsWhereOnlyACopyHelps) {
   EXPECT_EQ(view_of(g, split_rows.id()).strides, (Dims{3, 1, 6}));
 }
 
+TEST(View, StopsAtAProductThatIsWrittenTransposed) {
+  Graph g;
+  const Value y = dot(g.input("a", {2, 3, 5, 4}), g.input("b", {2, 3, 4, 6}));
+  const Value merged = transpose(y, {0, 2, 1, 3});
+  EXPECT_EQ(view_of(g, reshape(merged, {2, 5, 18}).id()).base, merged.id());
+  EXPECT_EQ(source_of(g, merged.id()).base, y.id());
+  EXPECT_EQ(source_of(g, merged.id()).strides, (Dims{90, 6, 30, 1}));
+  EXPECT_EQ(view_of(g, transpose(y).id()).base, y.id()) << "not by whole rows";
+}
+
 /// Every array is written before it is read, and written once.
 void expect_runnable(const Graph& graph, const std::vector<Step>& steps) {
   std::set<Id> known(graph.inputs().begin(), graph.inputs().end());
@@ -82,6 +92,36 @@ TEST(Fuse, AProductTakesItsRowsAlong) {
   g.output("y", y);
   g.output("columns", sum(y, {0}));
   EXPECT_EQ(steps_of(g), 1u);
+}
+
+TEST(Fuse, AProductUsedTransposedIsWrittenSo) {
+  Graph g;
+  const Value y = dot(g.input("a", {2, 3, 5, 4}), g.input("b", {2, 3, 4, 6}));
+  const Value merged = transpose(y, {0, 2, 1, 3});
+  g.output("y", tanh(reshape(merged, {2, 5, 18})));
+  EXPECT_EQ(steps_of(g), 2u);
+  EXPECT_EQ(fuse(g)[0].writes, std::vector<Id>{merged.id()});
+  g.output("as it is", y);
+  EXPECT_EQ(steps_of(g), 3u) << "the product, its transpose, the map";
+}
+
+TEST(Fuse, BackpropagationComputesMapsAgain) {
+  Graph g;
+  const Value x = g.input("x", {8, 16});
+  const std::vector<Value> params{g.parameter("w1", {16, 12}), g.parameter("w2", {12, 5})};
+  const Value h = dot(x, params[0]);
+  const Value gelu = 0.5 * h * (1.0 + tanh(0.8 * h * (1.0 + 0.04 * square(h))));
+  const auto d = gradients(sum(square(dot(gelu, params[1]))), params);
+  for (size_t i = 0; i < params.size(); ++i) g.output(cat("d", i), d[i]);
+  Graph ready = g;
+  for (const Pass& pass : pipeline()) ready = pass.run(ready);
+  size_t stored = 0;
+  for (const Step& step : fuse(ready)) {
+    for (const Id id : step.writes) stored += ready[id].shape == Shape{8, 12};
+  }
+  // The product, the gelu, and the gradient of the product.
+  EXPECT_EQ(stored, 3u) << print(ready);
+  EXPECT_GT(steps_of(ready), 4u);
 }
 
 TEST(Fuse, NothingPassesThroughATranspose) {

@@ -28,6 +28,17 @@ Matrices matrices(const passes::View& view, bool transpose) {
   return m;
 }
 
+/// Where the elements of the product lie in the array that is written.
+passes::View result_view(const Graph& graph, const passes::Step& step) {
+  passes::View view = passes::whole(graph, step.result());
+  if (!step.turned) return view;
+  const Dims& perm = graph[*step.turned].as<TransposeAttr>().perm;
+  const Dims strides = view.strides;
+  view.shape = graph[*step.anchor].shape;
+  for (int i = 0; i < perm.size(); ++i) view.strides[static_cast<int>(perm[i])] = strides[i];
+  return view;
+}
+
 int64_t batch_offset(const Matrices& m, int64_t index) {
   int64_t offset = m.offset;
   for (int d = m.batch.rank() - 1; d >= 0; --d) {
@@ -40,7 +51,6 @@ int64_t batch_offset(const Matrices& m, int64_t index) {
 struct DotArgs {
   DotPlan plan;
   const Isa* isa;
-  size_t c;
   std::shared_ptr<const VmProgram> epilogue;
   size_t vm_scratch;
 };
@@ -55,7 +65,7 @@ void run_dot(const void* args, Memory memory, int64_t begin, int64_t end,
     const int64_t matrix = chunk / each;
     gemm_chunk(*d.isa, p.gemm, memory[p.a.buffer] + batch_offset(p.a, matrix) * bytes,
                memory[p.b.buffer] + batch_offset(p.b, matrix) * bytes, nullptr,
-               memory[d.c] + matrix * p.gemm.m * p.gemm.n * bytes, scratch + d.vm_scratch,
+               memory[p.c.buffer] + batch_offset(p.c, matrix) * bytes, scratch + d.vm_scratch,
                chunk % each, false);
     if (d.epilogue) run_vm(*d.epilogue, memory, chunk, chunk + 1, scratch);
   }
@@ -67,25 +77,26 @@ size_t vm_scratch(const VmProgram* epilogue) {
 
 }  // namespace
 
-DotPlan plan_dot(const Node& node, const passes::View& a, const passes::View& b,
-                 bool has_epilogue) {
+DotPlan plan_dot(const Graph& graph, const passes::Step& step) {
+  const Node& node = graph[*step.anchor];
   const auto& attr = node.as<DotAttr>();
   DotPlan plan;
-  plan.a = matrices(a, attr.transpose_a);
-  plan.b = matrices(b, attr.transpose_b);
+  plan.a = matrices(step.operands[0], attr.transpose_a);
+  plan.b = matrices(step.operands[1], attr.transpose_b);
+  plan.c = matrices(result_view(graph, step), false);
   const int r = node.shape.rank();
   const int64_t m = node.shape[r - 2], n = node.shape[r - 1];
-  const int64_t k = a.shape[attr.transpose_a ? r - 2 : r - 1];
+  const int64_t k = step.operands[0].shape[attr.transpose_a ? r - 2 : r - 1];
   for (int i = 0; i + 2 < r; ++i) plan.batch *= node.shape[i];
   const auto plan_with = [&](Rows rows) {
     return plan_gemm(m, n, k, plan.a.transposed, plan.b.transposed, plan.a.row_stride,
-                     plan.b.row_stride, std::max<int64_t>(n, 1), node.type, rows);
+                     plan.b.row_stride, plan.c.row_stride, node.type, rows, plan.batch);
   };
   plan.gemm = plan_with(Rows::cut);
-  if (has_epilogue && n <= whole_rows_up_to) {
+  if (!step.members.empty() && n <= whole_rows_up_to) {
     const GemmPlan whole = plan_with(Rows::whole);
-    const double apart = plan.gemm.cycles + walk_again * static_cast<double>(m * n);
-    if (whole.cycles <= apart) plan.gemm = whole;
+    const double again = walk_again * static_cast<double>(plan.batch * m * n);
+    if (whole.cycles <= plan.gemm.cycles + again) plan.gemm = whole;
   }
   // Chunks of a batch are cut at its matrices, so they line up with the elements only when rows
   // divide evenly or there is one matrix.
@@ -100,8 +111,8 @@ Instruction dot_instruction(const DotPlan& plan, const Isa& isa, size_t a, size_
   args->plan = plan;
   args->plan.a.buffer = a;
   args->plan.b.buffer = b;
+  args->plan.c.buffer = c;
   args->isa = &isa;
-  args->c = c;
   args->vm_scratch = vm_scratch(epilogue.get());
   args->epilogue = std::move(epilogue);
   Instruction result;

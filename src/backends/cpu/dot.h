@@ -6,7 +6,7 @@
 #include "src/backends/cpu/gemm.h"
 #include "src/backends/cpu/vm.h"
 #include "src/exec/program.h"
-#include "src/passes/view.h"
+#include "src/passes/fuse.h"
 
 namespace soma::cpu {
 
@@ -24,14 +24,14 @@ struct Matrices {
 struct DotPlan {
   GemmPlan gemm;
   int64_t batch = 1;
-  Matrices a, b;
+  Matrices a, b, c;
   bool whole_rows =
       false;  ///< Every chunk has complete rows, so the fused step may follow at once.
   int64_t chunks() const { return batch * gemm.chunks(); }
   /// Elements of C in a full chunk when whole_rows.
   int64_t chunk_elements() const { return gemm.row_step * gemm.n; }
 };
-DotPlan plan_dot(const Node& node, const passes::View& a, const passes::View& b, bool has_epilogue);
+DotPlan plan_dot(const Graph& graph, const passes::Step& step);
 
 /// `epilogue` may be null. Its chunks are those of the product.
 Instruction dot_instruction(const DotPlan& plan, const Isa& isa, size_t a, size_t b, size_t c,

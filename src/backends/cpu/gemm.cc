@@ -40,7 +40,7 @@ std::vector<int64_t> candidate_steps(int64_t extent, int64_t unit) {
   return steps;
 }
 
-void cut(GemmPlan& plan, Rows rows) {
+void cut(GemmPlan& plan, Rows rows, int64_t products) {
   // C's part stays in cache for what follows the product.
   constexpr int64_t most_elements = 32 * 1024;
   const int64_t row_unit = plan.m == 1 ? 1 : 2, col_unit = tile_cols(plan.m);
@@ -51,7 +51,7 @@ void cut(GemmPlan& plan, Rows rows) {
   for (int64_t row_step : candidate_steps(plan.m, row_unit))
     for (int64_t col_step : col_steps) {
       if (row_step > 16 && row_step * col_step > most_elements) continue;
-      const int64_t chunks = ceil_div(plan.m, row_step) * ceil_div(plan.n, col_step);
+      const int64_t chunks = products * ceil_div(plan.m, row_step) * ceil_div(plan.n, col_step);
       const double chunk = chunk_cycles(plan, row_step, std::min(col_step, plan.n));
       double time = 0;
       for (int64_t threads : {1, 2, 4, 8})
@@ -75,7 +75,7 @@ GemmRegion GemmPlan::region(int64_t chunk) const {
 }
 
 GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t lda,
-                   int64_t ldb, int64_t ldc, DType type, Rows rows) {
+                   int64_t ldb, int64_t ldc, DType type, Rows rows, int64_t products) {
   if (type != f32 && type != f64)
     throw TypeError(
         cat("A matrix product needs f32 or f64 numbers, not ", type, "; cast the operands first."));
@@ -91,7 +91,7 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool trans
   // Long columns of rows that lie pages apart strain the address translation; copying them once per
   // chunk is cheaper.
   plan.pack_b = !transpose_b && ldb * bytes >= 4096 && plan.depth_block * bytes >= 768;
-  cut(plan, rows);
+  cut(plan, rows, products);
   const int64_t widest = tile_cols(m == 0 ? 1 : std::min(m, (m - 1) % plan.row_step + 1));
   plan.scratch_bytes = ceil_div(plan.depth_block * widest * bytes, 64) * 64;
   return plan;

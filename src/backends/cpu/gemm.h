@@ -27,7 +27,7 @@ struct GemmPlan {
   int64_t row_step, col_step;  // rows and columns of a chunk
   bool pack_b;                 // copy panels of B to scratch; a transposed B always is
   int64_t scratch_bytes;       // what gemm_chunk needs, per thread, 64-byte aligned
-  double cycles;               // what it may take: the sum for 1, 2, 4 and 8 threads, of all of them
+  double cycles;  // what it may take: the sum for 1, 2, 4 and 8 threads, of all of them
 
   int64_t row_chunks() const { return (m + row_step - 1) / row_step; }
   int64_t col_chunks() const { return (n + col_step - 1) / col_step; }
@@ -44,10 +44,12 @@ int64_t gemm_depth_block(int64_t k, DType type);
 /// Whether chunks may cut rows: what follows a product at once may need them whole.
 enum class Rows : bool { cut, whole };
 
+/// `products` of this shape are computed side by side, so that each needs no chunks of its own.
 /// Throws TypeError for types other than f32 and f64, ShapeError for negative extents and for
 /// strides shorter than a row.
 GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t lda,
-                   int64_t ldb, int64_t ldc, DType type, Rows rows = Rows::cut);
+                   int64_t ldb, int64_t ldc, DType type, Rows rows = Rows::cut,
+                   int64_t products = 1);
 
 /// Computes region(chunk) of C. `bias`, when not null, is a row of n values added to every row; it
 /// must be null when `accumulate`, which adds to what C holds. K = 0 gives zero, the bias or the
