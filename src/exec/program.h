@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,10 @@ struct Instruction {
   int64_t chunks = 1;
   bool alone = false;  ///< So little work that waking the team would take longer.
   std::shared_ptr<Loop> loop;
+  /// The first of `together` instructions that are run part by part: each of `parts` threads' tasks
+  /// is an equal share of the chunks of each.
+  size_t together = 1;
+  int64_t parts = 1;
   // For explain():
   std::string text;   ///< "dot[128, 10] + add, relu"
   std::string scope;  ///< The layer.
@@ -95,6 +100,8 @@ struct Runner {
   void run(const Program& program, Memory memory) const noexcept;
 
  private:
+  void run_one(const Instruction& instruction, Memory memory) const noexcept;
+  void run_together(std::span<const Instruction> list, Memory memory) const noexcept;
   void run_loop(Loop& loop, Memory memory) const noexcept;
 };
 

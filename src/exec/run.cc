@@ -39,23 +39,47 @@ void place(const Program& program, std::byte* arena, std::vector<std::byte*>& me
 }
 
 void Runner::run(const Program& program, Memory memory) const noexcept {
-  for (const Instruction& i : program.instructions) {
+  const std::span<const Instruction> all = program.instructions;
+  for (size_t i = 0; i < all.size();) {
+    if (all[i].together > 1 && !profile) {
+      run_together(all.subspan(i, all[i].together), memory);
+      i += all[i].together;
+      continue;
+    }
     const double start = profile ? now() : 0;
-    if (i.loop) {
-      run_loop(*i.loop, memory);
-    } else if (i.alone || i.chunks == 1 || team.size() == 1) {
-      i.kernel(i.args.get(), memory, 0, i.chunks, scratch);
-    } else {
-      parallel(team, i.chunks, [&](int64_t begin, int64_t end, int worker) {
-        i.kernel(i.args.get(), memory, begin, end,
-                 scratch + static_cast<size_t>(worker) * scratch_stride);
-      });
-    }
+    run_one(all[i], memory);
     if (profile) {
-      i.seconds += now() - start;
-      ++i.runs;
+      all[i].seconds += now() - start;
+      ++all[i].runs;
     }
+    ++i;
   }
+}
+
+void Runner::run_one(const Instruction& i, Memory memory) const noexcept {
+  if (i.loop) {
+    run_loop(*i.loop, memory);
+  } else if (i.alone || i.chunks == 1 || team.size() == 1) {
+    i.kernel(i.args.get(), memory, 0, i.chunks, scratch);
+  } else {
+    parallel(team, i.chunks, [&](int64_t begin, int64_t end, int worker) {
+      i.kernel(i.args.get(), memory, begin, end,
+               scratch + static_cast<size_t>(worker) * scratch_stride);
+    });
+  }
+}
+
+void Runner::run_together(std::span<const Instruction> list, Memory memory) const noexcept {
+  const int64_t parts = list[0].parts;
+  parallel(team, parts, [&](int64_t begin, int64_t end, int worker) {
+    std::byte* const own = scratch + static_cast<size_t>(worker) * scratch_stride;
+    for (int64_t part = begin; part < end; ++part) {
+      for (const Instruction& i : list) {
+        const int64_t share = i.chunks / parts;
+        i.kernel(i.args.get(), memory, part * share, (part + 1) * share, own);
+      }
+    }
+  });
 }
 
 void Runner::run_loop(Loop& loop, Memory memory) const noexcept {

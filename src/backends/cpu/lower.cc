@@ -4,12 +4,14 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "src/backends/cpu/conv.h"
 #include "src/backends/cpu/dot.h"
 #include "src/backends/cpu/fused.h"
 #include "src/backends/cpu/opaque.h"
+#include "src/backends/cpu/regions.h"
 #include "src/base/text.h"
 #include "src/exec/memory.h"
 #include "src/ir/cost.h"
@@ -53,13 +55,14 @@ class Lowering {
     find_last_uses();
     trials_.resize(steps_.size());
     for (size_t s = 0; s < steps_.size(); ++s) try_step(s);
+    find_regions();
     place_outputs();
     place_updates();
     place_arrays();
-    const MemoryPlan plan = plan_memory(pieces_);
+    const MemoryPlan plan = plan_memory(lifetimes());
     program_.arena_offsets = plan.offsets;
     program_.arena_bytes = plan.bytes;
-    for (size_t s = 0; s < steps_.size(); ++s) emit_step(s);
+    for (const Region& region : regions_) emit_region(region);
     for (Instruction& i : final_copies()) program_.instructions.push_back(std::move(i));
     return std::move(program_);
   }
@@ -74,6 +77,7 @@ class Lowering {
     size_t conv_workspace = 0;
     bool epilogue_apart = false;  // the members run after the whole product
     int64_t chunks = 1;
+    StepParts parts;
     std::shared_ptr<Loop> loop;
     std::map<Id, size_t> partial;  // arena pieces: partial sums of each end
     size_t loop_arena = 0;
@@ -109,21 +113,94 @@ class Lowering {
     if (step.anchor && graph_[*step.anchor].op == Op::conv) return try_conv(s);
     if (!fused(step)) return;
     if (step.anchor) {
-      trial.dot =
-          plan_dot(graph_[*step.anchor], step.operands[0], step.operands[1], !step.members.empty());
+      trial.dot = plan_dot(graph_, step);
       trial.epilogue_apart = !trial.dot->whole_rows;
     }
-    if (step.members.empty()) return;
+    if (step.members.empty()) return find_parts(s, nullptr);
     const FusedStep made = build_fused(
         graph_, step, isa_, [](Id) { return size_t{0}; }, chunk_of(trial));
     trial.reads = made.reads;
     trial.written = made.written;
     trial.chunks = made.program.chunks();
+    find_parts(s, &made);
     if (trial.chunks > 1) {
       for (const Id id : made.partial) {
         trial.partial[id] = piece(bytes_of(graph_[id]) * static_cast<size_t>(trial.chunks), s, s);
       }
     }
+  }
+
+  // ---- regions
+
+  void find_parts(size_t s, const FusedStep* made) {
+    const Step& step = steps_[s];
+    for (const auto& [state, value] : graph_.updates()) {
+      if (std::ranges::count(step.writes, value)) return;  // states are overwritten in place
+    }
+    StepParts parts;
+    std::set<Id> whole;
+    if (trials_[s].dot) {
+      const DotPlan& dot = *trials_[s].dot;
+      const bool cut_evenly = dot.gemm.col_chunks() == 1 && dot.gemm.m % dot.gemm.row_step == 0;
+      if (dot.batch == 1 && !cut_evenly) return;
+      parts.most = dot.batch == 1 ? dot.gemm.row_chunks() : dot.batch;
+      if (step.turned) {
+        const bool same = graph_[*step.turned].as<TransposeAttr>().perm[0] == 0;
+        parts.most = same ? std::gcd(parts.most, graph_[*step.turned].shape[0]) : 0;
+      }
+      const bool rows = dot.batch > 1 || !graph_[*step.anchor].as<DotAttr>().transpose_a;
+      for (const auto& [operand, by_part] : {std::pair{0, rows}, std::pair{1, dot.batch > 1}}) {
+        const auto& view = step.operands[static_cast<size_t>(operand)];
+        by_part ? parts.views.push_back(view) : void(whole.insert(view.base));
+      }
+    }
+    if (made) {
+      if (step.elements % made->program.chunk != 0) return;
+      parts.most = std::gcd(parts.most, made->program.chunks());
+      parts.views.insert(parts.views.end(), made->views.begin(), made->views.end());
+      parts.ends = made->partial;
+    }
+    std::set<Id> seen;
+    for (const auto& view : parts.views) seen.insert(view.base);
+    for (const Id id : step.reads) {
+      if (!seen.contains(id)) whole.insert(id);
+    }
+    for (const Id id : whole) parts.whole.push_back({id, bytes_of(graph_[id])});
+    for (const Id id : step.writes) {
+      if (!std::ranges::count(parts.ends, id)) parts.writes.push_back(id);
+    }
+    trials_[s].parts = std::move(parts);
+  }
+  void find_regions() {
+    std::vector<StepParts> parts;
+    for (Trial& trial : trials_) parts.push_back(std::move(trial.parts));
+    if (getenv("NOREG")) for (auto& p : parts) p.most = 0;
+    regions_ = cpu::find_regions(graph_, parts);
+    region_of_.resize(steps_.size() + 1, regions_.size());
+    for (size_t r = 0; r < regions_.size(); ++r) {
+      for (size_t s = regions_[r].first; s <= regions_[r].last; ++s) region_of_[s] = r;
+    }
+  }
+  /// Of the pieces: what one step of a region needs must stay until all parts have been through.
+  std::vector<Lifetime> lifetimes() const {
+    std::vector<Lifetime> lives = pieces_;
+    for (Lifetime& life : lives) {
+      life.first = life.first < steps_.size() ? regions_[region_of_[life.first]].first : life.first;
+      life.last = life.last < steps_.size() ? regions_[region_of_[life.last]].last : life.last;
+    }
+    return lives;
+  }
+  void emit_region(const Region& region) {
+    const size_t begin = program_.instructions.size();
+    for (size_t s = region.first; s <= region.last; ++s) emit_step(s);
+    const size_t count = region.first == region.last ? 0 : program_.instructions.size() - begin;
+    const auto list = std::span(program_.instructions).subspan(begin, count);
+    if (count > 1 && !std::ranges::all_of(list, &Instruction::alone)) {
+      list[0].together = count;
+      list[0].parts = region.parts;
+      list[0].text += cat(" (", count, " together, in ", region.parts, " parts)");
+    }
+    for (size_t s = region.first; s <= region.last; ++s) emit_combines(s);
   }
 
   static std::optional<int64_t> chunk_of(const Trial& trial) {
@@ -178,6 +255,10 @@ class Lowering {
     const auto last = last_use_.find(from);
     if (last != last_use_.end() && last->second > s) return false;
     if (last == last_use_.end() || last->second < s) return true;
+    if (regions_[region_of_[s]].first < regions_[region_of_[s]].last &&
+        regions_[region_of_[s]].whole.contains(from)) {
+      return false;
+    }
     const Step& step = steps_[s];
     for (const auto& operand : step.operands) {
       if (operand.base == from) return false;
@@ -218,7 +299,7 @@ class Lowering {
     for (size_t s = 0; s < steps_.size(); ++s) {
       std::set<size_t> reused;
       std::vector<Id> arrays = steps_[s].writes;
-      if (trials_[s].dot && !std::ranges::count(arrays, *steps_[s].anchor)) {
+      if (trials_[s].dot && !std::ranges::count(arrays, steps_[s].result())) {
         arrays.insert(arrays.begin(), *steps_[s].anchor);  // the product itself, on its way
         last_use_[*steps_[s].anchor] = s;
         product_piece(s, reused);
@@ -314,10 +395,10 @@ class Lowering {
       if (follow) text += cat(" + ", names(step));
       emit(s,
            dot_instruction(*trial.dot, isa_, buffer_of(step.operands[0].base),
-                           buffer_of(step.operands[1].base), buffer_of(*step.anchor), follow),
+                           buffer_of(step.operands[1].base), buffer_of(step.result()), follow),
            dot_scratch(*trial.dot, follow.get()), std::move(text),
            dot_nanoseconds(*trial.dot) + (follow ? vm_nanoseconds(*follow) : 0));
-      if (follow || !vm) return emit_combines(s);
+      if (follow || !vm) return;
     }
     Instruction instruction;
     instruction.kernel = [](const void* args, Memory memory, int64_t begin, int64_t end,
@@ -331,7 +412,6 @@ class Lowering {
          cat("fused [", step.elements, step.columns ? cat(", rows of ", step.columns) : "", "] ",
              names(step)),
          vm_nanoseconds(*vm));
-    emit_combines(s);
   }
 
   struct CombineArgs {
@@ -465,6 +545,8 @@ class Lowering {
   bool fusion_;
   std::vector<Step> steps_;
   std::vector<Trial> trials_;
+  std::vector<Region> regions_;
+  std::vector<size_t> region_of_;  // by step
   Program program_;
   std::vector<Lifetime> pieces_;
   std::map<Id, size_t> external_;  // array → buffer
