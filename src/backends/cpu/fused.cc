@@ -168,6 +168,7 @@ class Builder {
       return emit(op, true);
     }
     if (base.op == Op::iota || base.op == Op::rng) return generate(view, base, type, level);
+    out_.views.push_back(view);
     if (view.contiguous()) {
       const uint16_t s = memory_slot(type, level, buffer_of_(view.base),
                                      view.offset * static_cast<int64_t>(size_of(type)));
@@ -190,11 +191,15 @@ class Builder {
     const View v = view.collapsed();
     const VmLoad places{0, v.offset, v.shape, v.strides};
     VmOp op{base.op == Op::iota ? VmOp::Kind::iota : VmOp::Kind::rng, level, dst};
+    bool once = false;
     if (base.op == Op::iota) {
       const int axis = static_cast<int>(base.as<IotaAttr>().axis);
+      const int64_t inner = base.shape.strides()[axis],
+                    extent = std::max<int64_t>(1, base.shape[axis]);
       op.detail = program().iotas.size();
-      program().iotas.push_back(
-          {places, base.shape.strides()[axis], std::max<int64_t>(1, base.shape[axis])});
+      program().iotas.push_back({places, inner, extent});
+      const int64_t repeat = view.contiguous() ? inner * extent : period(view);
+      once = level == Level::full && program().block % repeat == 0;
     } else {
       const View key = passes::array_view(graph_, base.in[0]);
       op.detail = program().rngs.size();
@@ -203,7 +208,7 @@ class Builder {
                                 base.as<RngAttr>().stream});
       note_read(key.base, false, level);
     }
-    return emit(op);
+    return emit(op, once);
   }
 
   void note_read(Id base, bool in_place, Level level) {
@@ -244,6 +249,7 @@ class Builder {
     const Node& node = graph_[id];
     if (node.op == Op::reduce) return reduce(id, level);
     if (info(node.op).kind != OpClass::map) return copy(id, level);
+    if (node.in.size() == 2 && map_by_rows(id, level)) return;
     VmOp op = map_operation(node, level);
     uint16_t* const operands[] = {&op.a, &op.b, &op.c};
     for (size_t i = 0; i < node.in.size(); ++i) *operands[i] = operand(node.in[i], level);
@@ -254,12 +260,35 @@ class Builder {
     finish(id, op);
   }
 
+  /// A binary map with a constant, or with one number for each row, needs no block of those.
+  bool map_by_rows(Id id, Level level) {
+    const Node& node = graph_[id];
+    for (const int side : {number_second, number_first}) {
+      const Id number = node.in[side == number_second ? 1 : 0], other = node.in[side];
+      const Id base = passes::load_view(graph_, number).base;
+      const auto link = passes::link_of(graph_, number, level == Level::full ? step_.columns : 0);
+      const bool constant = graph_[base].op == Op::constant;
+      if (!constant && !link.repeats_rows) continue;
+      VmOp op{constant ? VmOp::Kind::map_constant : VmOp::Kind::map_rows, level};
+      op.kernel = reinterpret_cast<void*>(isa_.map_rows[side][static_cast<size_t>(map_op(node.op))]
+                                                       [static_cast<size_t>(node.type)]);
+      if (!op.kernel || graph_[number].type != node.type) continue;
+      op.a = op.c = operand(other, level);
+      op.b = constant ? operand(number, level) : operand(link.producer, Level::row);
+      touch(op.a);
+      op.dst = result_slot(id, level);
+      finish(id, op);
+      return true;
+    }
+    return false;
+  }
+
   /// A leaf or a move that must lie in memory.
   void copy(Id id, Level level) {
     VmOp op{VmOp::Kind::map, level};
     const size_t type = static_cast<size_t>(graph_[id].type);
     op.kernel = reinterpret_cast<void*>(isa_.cast[type][type]);
-    op.a = op.b = op.c = touch(load(passes::load_view(graph_, id), graph_[id].type, level));
+    op.a = op.b = op.c = touch(load(passes::source_of(graph_, id), graph_[id].type, level));
     op.dst = result_slot(id, level);
     finish(id, op);
   }

@@ -52,6 +52,11 @@ inline constexpr int map_op_count = static_cast<int>(MapOp::select) + 1;
 ///  * Each element's result depends on that element alone: neither n nor its position matters.
 using MapKernel = void(void* dst, const void* a, const void* b, const void* c, int64_t n) noexcept;
 
+/// dst[r][0 … cols) = f(a[r][…], b[r]), or f(b[r], a[r][…]): a binary map of rows with one number
+/// for each, or of one row with a constant. As MapKernel otherwise.
+using MapRows = void(void* dst, const void* a, const void* b, int64_t rows, int64_t cols) noexcept;
+inline constexpr int number_second = 0, number_first = 1;
+
 /// The reductions of the tables below.
 enum class Reducer : uint8_t { sum, max };
 inline constexpr int reducer_count = 2;
@@ -103,7 +108,8 @@ using GemmKernel = void(const GemmBlock& block) noexcept;
 struct Isa {
   std::string_view name;
   MapKernel* map[map_op_count][dtype_count];
-  MapKernel* cast[dtype_count][dtype_count];  // [from][to]; b and c are not read
+  MapRows* map_rows[2][map_op_count][dtype_count];  // number_second, number_first; real types
+  MapKernel* cast[dtype_count][dtype_count];        // [from][to]; b and c are not read
   ReduceRows* reduce_rows[reducer_count][dtype_count];
   ReduceCols* reduce_cols[reducer_count][dtype_count];
   ExpandRows* expand_rows[width_count];

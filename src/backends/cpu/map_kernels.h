@@ -117,12 +117,18 @@ SOMA_TRANSCENDENTAL(Exp, exp, __builtin_exp(a));
 SOMA_TRANSCENDENTAL(Log, log, __builtin_log(a));
 SOMA_TRANSCENDENTAL(Expm1, expm1, __builtin_expm1(a));
 SOMA_TRANSCENDENTAL(Log1p, log1p, __builtin_log1p(a));
-SOMA_TRANSCENDENTAL(Tanh, tanh, __builtin_tanh(a));
 SOMA_TRANSCENDENTAL(Sigmoid, sigmoid, 1 / (1 + __builtin_exp(-a)));
 SOMA_TRANSCENDENTAL(Erf, erf, __builtin_erf(a));
 SOMA_TRANSCENDENTAL(Sin, sin, __builtin_sin(a));
 SOMA_TRANSCENDENTAL(Cos, cos, __builtin_cos(a));
 #undef SOMA_TRANSCENDENTAL
+struct Tanh {
+  template <class F>
+  static SOMA_INLINE F floats(F a) {
+    return vmath::tanh_of_floats(a);
+  }
+  static SOMA_INLINE double of(double a) { return __builtin_tanh(a); }
+};
 struct Pow {
   template <class D>
   static SOMA_INLINE D vector(D a, D b) {
@@ -163,6 +169,18 @@ void map_2(void* dst, const void* a, const void* b, const void*, int64_t n) noex
   const T* y = static_cast<const T*>(b);
   SOMA_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) d[i] = Op::of(x[i], y[i]);
+}
+template <class Op, class T, int side>
+void map_rows(void* dst, const void* a, const void* b, int64_t rows, int64_t cols) noexcept {
+  T* d = static_cast<T*>(dst);
+  const T* x = static_cast<const T*>(a);
+  const T* numbers = static_cast<const T*>(b);
+  for (int64_t r = 0; r < rows; ++r, d += cols, x += cols) {
+    const T number = numbers[r];
+    SOMA_INDEPENDENT
+    for (int64_t i = 0; i < cols; ++i)
+      d[i] = side == number_first ? Op::of(number, x[i]) : Op::of(x[i], number);
+  }
 }
 template <class T>
 void map_select(void* dst, const void* a, const void* b, const void* c, int64_t n) noexcept {
@@ -218,6 +236,14 @@ void vector_1(void* dst, const void* a, const void*, const void*, int64_t n) noe
   for (int64_t j = i; j < n; ++j) rest[j - i] = x[j];
   if (i < n) store_narrowed(rest, Op::vector(widened(rest)));
   for (int64_t j = i; j < n; ++j) d[j] = rest[j - i];
+}
+template <class Op>
+void floats_1(void* dst, const void* a, const void*, const void*, int64_t n) noexcept {
+  using V = Native<float>;
+  float* d = static_cast<float*>(dst);
+  const float* x = static_cast<const float*>(a);
+  for (int64_t i = 0; i < n; i += native_lanes<float>)
+    store_first(d + i, Op::floats(load_first<V>(x + i, n - i)), n - i);
 }
 template <class Op>
 void vector_2(void* dst, const void* a, const void* b, const void*, int64_t n) noexcept {
@@ -276,6 +302,13 @@ constexpr void set_comparison(MapKernel* (&row)[dtype_count]) {
   row[4] = row[5] = map_2<Op, uint8_t, uint8_t>;
 }
 
+template <class Op>
+constexpr void set_rows(Isa& isa, MapOp op) {
+  isa.map_rows[number_second][static_cast<int>(op)][0] = map_rows<Op, float, number_second>;
+  isa.map_rows[number_second][static_cast<int>(op)][1] = map_rows<Op, double, number_second>;
+  isa.map_rows[number_first][static_cast<int>(op)][0] = map_rows<Op, float, number_first>;
+  isa.map_rows[number_first][static_cast<int>(op)][1] = map_rows<Op, double, number_first>;
+}
 constexpr void set_maps(Isa& isa) {
   const auto row = [&](MapOp op) -> MapKernel*(&)[dtype_count] {
     return isa.map[static_cast<int>(op)];
@@ -288,7 +321,8 @@ constexpr void set_maps(Isa& isa) {
   set_real<Log1p>(row(MapOp::log1p));
   row(MapOp::sqrt)[0] = map_1<Sqrt, float>;
   row(MapOp::sqrt)[1] = map_1<Sqrt, double>;
-  set_real<Tanh>(row(MapOp::tanh));
+  row(MapOp::tanh)[0] = floats_1<Tanh>;
+  row(MapOp::tanh)[1] = map_1<Tanh, double>;
   set_real<Sigmoid>(row(MapOp::sigmoid));
   set_real<Erf>(row(MapOp::erf));
   set_real<Sin>(row(MapOp::sin));
@@ -302,6 +336,12 @@ constexpr void set_maps(Isa& isa) {
   set_integer<IntegerPow>(row(MapOp::pow));
   row(MapOp::pow)[0] = vector_2<Pow>;
   row(MapOp::pow)[1] = map_2<Pow, double>;
+  set_rows<Add>(isa, MapOp::add);
+  set_rows<Sub>(isa, MapOp::sub);
+  set_rows<Mul>(isa, MapOp::mul);
+  set_rows<Div>(isa, MapOp::div);
+  set_rows<Max>(isa, MapOp::max);
+  set_rows<Min>(isa, MapOp::min);
   set_comparison<Lt>(row(MapOp::lt));
   set_comparison<Eq>(row(MapOp::eq));
   auto& select = row(MapOp::select);

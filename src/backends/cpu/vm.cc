@@ -125,8 +125,19 @@ void run_load(const Block& block, const VmOp& op, int64_t first, int64_t n) {
 void run_iota(const Block& block, const VmOp& op, int64_t first, int64_t n) {
   const VmIota& iota = block.program.iotas[op.detail];
   visit_type(block.program.slots[op.dst].type, [&]<class T>(T) {
-    make_elements(iota.view, reinterpret_cast<T*>(block.at[op.dst]), first, n,
-                  [&](int64_t e) { return static_cast<T>(e / iota.inner % iota.extent); });
+    T* dst = reinterpret_cast<T*>(block.at[op.dst]);
+    walk(iota.view, first, n, [&](int64_t offset, int64_t stride, int64_t count) {
+      // Counts instead of dividing: `repeats` of each number, then the next one.
+      int64_t number = offset / iota.inner % iota.extent, repeats = offset % iota.inner;
+      const int64_t numbers = stride / iota.inner, rest = stride % iota.inner;
+      for (int64_t i = 0; i < count; ++i) {
+        *dst++ = static_cast<T>(number);
+        repeats += rest;
+        number += numbers + (repeats >= iota.inner);
+        repeats -= repeats >= iota.inner ? iota.inner : 0;
+        if (number >= iota.extent) number %= iota.extent;
+      }
+    });
   });
 }
 
@@ -164,6 +175,14 @@ void run_op(const Block& block, const VmOp& op) {
     case VmOp::Kind::map:
       reinterpret_cast<MapKernel*>(op.kernel)(at[op.dst], at[op.a], at[op.b], at[op.c],
                                               block.count(op.level));
+      break;
+    case VmOp::Kind::map_rows:
+      reinterpret_cast<MapRows*>(op.kernel)(at[op.dst], at[op.a], at[op.b], block.n / p.columns,
+                                            p.columns);
+      break;
+    case VmOp::Kind::map_constant:
+      reinterpret_cast<MapRows*>(op.kernel)(at[op.dst], at[op.a], at[op.b], 1,
+                                            block.count(op.level));
       break;
     case VmOp::Kind::load: run_load(block, op, block.start(op.level), block.count(op.level)); break;
     case VmOp::Kind::fill: run_fill(block, op, block.count(op.level)); break;

@@ -35,7 +35,8 @@ struct VmLoad {
 };
 
 struct VmOp {
-  enum class Kind : uint8_t { map, load, fill, expand, reduce, iota, rng };
+  /// map_rows: of `a` and one number for each row of it, or one for all, in `b`.
+  enum class Kind : uint8_t { map, map_rows, map_constant, load, fill, expand, reduce, iota, rng };
   Kind kind = Kind::map;
   Level level = Level::full;  ///< Of the result.
   uint16_t dst = 0, a = 0, b = 0, c = 0;
