@@ -24,9 +24,8 @@ double chunk_cycles(const GemmPlan& plan, int64_t rows, int64_t cols) {
   const double multiply = std::max(4.0, static_cast<double>(rows * width) / 32);
   const bool packs = plan.pack_b || cols % width != 0;
   const double pack_b = plan.transpose_b ? 8 : packs ? 2 : 0;
-  // Operands beyond the second-level cache: tall or flat chunks would fetch one of them too often.
-  const bool far = (plan.m + plan.n) * plan.k > 256 * 1024;
-  const double fetch = far ? 0.4 * static_cast<double>(rows + cols) : 0;
+  // Tall or flat chunks would fetch one of the operands too often.
+  const double fetch = plan.far ? 0.4 * static_cast<double>(rows + cols) : 0;
   return 300 + static_cast<double>(plan.k) * (panels * (multiply + pack_b) + fetch);
 }
 
@@ -85,9 +84,11 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool trans
                          "] has row strides ", lda, ", ", ldb, ", ", ldc,
                          "; extents must not be negative, and strides at least ", a_row, ", ",
                          b_row, ", ", n, "."));
-  GemmPlan plan{m, n, k, transpose_a, transpose_b, lda, ldb, ldc, type, 1, 1, 32, false, 0, 0};
+  GemmPlan plan{m,    n, k, transpose_a, transpose_b, lda, ldb,   ldc,
+                type, 1, 1, 32,          false,       0,   false, 0};
   const int64_t bytes = static_cast<int64_t>(size_of(type));
   plan.depth_block = gemm_depth_block(k, type);
+  plan.far = (m + n) * k > 256 * 1024;
   // Long columns of rows that lie pages apart strain the address translation; copying them once per
   // chunk is cheaper.
   plan.pack_b = !transpose_b && ldb * bytes >= 4096 && plan.depth_block * bytes >= 768;
@@ -118,6 +119,7 @@ void gemm_chunk(const Isa& isa, const GemmPlan& plan, const void* a, const void*
   block.transpose_a = plan.transpose_a;
   block.transpose_b = plan.transpose_b;
   block.pack_b = plan.pack_b;
+  block.far = plan.far;
   block.bias = bias == nullptr ? nullptr : at(bias, region.col0);
   block.accumulate = accumulate;
   block.scratch = scratch;

@@ -27,6 +27,7 @@ struct GemmPlan {
   int64_t row_step, col_step;  // rows and columns of a chunk
   bool pack_b;                 // copy panels of B to scratch; a transposed B always is
   int64_t scratch_bytes;       // what gemm_chunk needs, per thread, 64-byte aligned
+  bool far;                    // the operands are more than the second-level cache holds
   double cycles;  // what it may take: the sum for 1, 2, 4 and 8 threads, of all of them
 
   int64_t row_chunks() const { return (m + row_step - 1) / row_step; }

@@ -28,6 +28,33 @@ struct Tile {
   T* c;
   int64_t c_stride;
   int64_t depth;
+  const std::byte* ahead;  // with A transposed: one line for each step of the depth that is wanted
+  int64_t ahead_stride;    // soon, and bytes between them
+};
+
+/// The next depth block of operands in rows that lie apart, which the processor does not foresee:
+/// each tile asks for one cache line of every row, so that fetching and multiplying go together.
+struct Ahead {
+  struct Rows {
+    const std::byte* next;
+    int64_t stride, lines;
+  };
+  Rows operands[2];
+
+  template <class T>
+  SOMA_INLINE void give(Tile<T>& tile) {
+    constexpr int64_t line = 64;
+    tile.ahead = reinterpret_cast<const std::byte*>(tile.a);  // at hand: costs nothing
+    tile.ahead_stride = 0;
+    for (Rows& rows : operands) {
+      if (rows.lines == 0) continue;
+      tile.ahead = rows.next;
+      tile.ahead_stride = rows.stride;
+      rows.next += line;
+      --rows.lines;
+      return;
+    }
+  }
 };
 
 /// What the sums of a tile are added to.
@@ -49,9 +76,15 @@ __attribute__((noinline)) void multiply_tile(const Tile<T>& tile, Start start, c
   const T* a = tile.a;
   const T* b = tile.b;
   const int64_t a_stride = tile.a_stride, b_stride = tile.b_stride;
+  const std::byte* ahead = tile.ahead;
+  const int64_t ahead_stride = tile.ahead_stride;
   SOMA_UNROLL_4
   for (int64_t p = 0; p < tile.depth; ++p) {
     V row[vectors];
+    if constexpr (transpose_a) {
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += ahead_stride;
+    }
     const T* from = form == Form::indexed_b ? b + tile.b_rows[p] : b;
     SOMA_UNROLL
     for (int j = 0; j < vectors; ++j) row[j] = load<V>(from + j * lanes);
@@ -181,11 +214,12 @@ void multiply_edge(TileKernel<T>* kernel, Tile<T> tile, Start start, const T* bi
 /// One panel of columns times all rows.
 template <class T>
 void multiply_panel(const GemmBlock& block, Tile<T> tile, int64_t vectors, int64_t cols,
-                    Start start, const T* bias) {
+                    Start start, const T* bias, Ahead& ahead) {
   const bool whole = cols == vectors * native_lanes<T>;
   for (int64_t i = 0; i < block.rows;) {
     const int64_t rows = next_rows(block.rows - i);
     TileKernel<T>* kernel = tile_kernel<T>(rows, vectors, block);
+    ahead.give(tile);
     if (whole)
       kernel(tile, start, bias);
     else
@@ -211,6 +245,16 @@ void gemm_block(const GemmBlock& block) noexcept {
     tile.a_stride = block.lda;
     tile.c_stride = block.ldc;
     tile.depth = depth;
+    Ahead ahead{};
+    if (block.far && block.transpose_a && p + depth < block.k) {
+      constexpr auto bytes = static_cast<int64_t>(sizeof(T));
+      const auto next = [&](const void* from, int64_t stride, int64_t width) {
+        return Ahead::Rows{static_cast<const std::byte*>(from) + (p + depth) * stride * bytes,
+                           stride * bytes, width * bytes / 64};
+      };
+      ahead.operands[0] = next(block.a, block.lda, block.rows);
+      if (!block.transpose_b) ahead.operands[1] = next(block.b, block.ldb, block.cols);
+    }
     for (int64_t col = 0; col < block.cols;) {
       const int64_t left = block.cols - col;
       int64_t vectors = widest;
@@ -228,7 +272,7 @@ void gemm_block(const GemmBlock& block) noexcept {
         tile.b_stride = block.ldb;
       }
       tile.c = static_cast<T*>(block.c) + col;
-      multiply_panel(block, tile, vectors, cols, start, bias == nullptr ? bias : bias + col);
+      multiply_panel(block, tile, vectors, cols, start, bias == nullptr ? bias : bias + col, ahead);
       col += cols;
     }
     start = Start::c;

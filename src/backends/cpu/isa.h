@@ -95,6 +95,7 @@ struct GemmBlock {
   int64_t lda, ldb, ldc;
   bool transpose_a, transpose_b;
   bool pack_b;  // copy panels of B to scratch first; a transposed B always is
+  bool far;     // the operands are not in the second-level cache
   // Not null: row p of op(B) starts b_rows[p] elements from b instead of p * ldb. Neither transpose
   // flag nor pack_b may be set then, and a tile's width past the columns of each row is read.
   const int64_t* b_rows;
