@@ -34,6 +34,11 @@ struct Instruction {
   /// is an equal share of the chunks of each.
   size_t together = 1;
   int64_t parts = 1;
+  /// A buffer of which each thread has the part at hand, in its scratch memory.
+  struct Local {
+    size_t buffer, offset, part_bytes;
+  };
+  std::vector<Local> locals;
   // For explain():
   std::string text;   ///< "dot[128, 10] + add, relu"
   std::string scope;  ///< The layer.
@@ -46,7 +51,8 @@ struct Program {
   size_t inputs = 0, outputs = 0;
   std::vector<size_t> arena_offsets;  ///< Of the buffers after inputs and outputs.
   size_t arena_bytes = 0;
-  size_t scratch_bytes = 0;  ///< For each worker.
+  size_t scratch_bytes = 0;  ///< For each worker: what kernels need,
+  size_t local_bytes = 0;    ///< and local buffers.
   std::vector<Instruction> instructions;
 
   size_t buffers() const { return inputs + outputs + arena_offsets.size(); }
@@ -101,7 +107,8 @@ struct Runner {
 
  private:
   void run_one(const Instruction& instruction, Memory memory) const noexcept;
-  void run_together(std::span<const Instruction> list, Memory memory) const noexcept;
+  void run_together(const Program& program, std::span<const Instruction> list,
+                    Memory memory) const noexcept;
   void run_loop(Loop& loop, Memory memory) const noexcept;
 };
 

@@ -4,7 +4,6 @@
 #include <functional>
 #include <limits>
 #include <map>
-#include <numeric>
 #include <set>
 
 #include "src/backends/cpu/conv.h"
@@ -59,6 +58,7 @@ class Lowering {
     place_outputs();
     place_updates();
     place_arrays();
+    find_locals();
     const MemoryPlan plan = plan_memory(lifetimes());
     program_.arena_offsets = plan.offsets;
     program_.arena_bytes = plan.bytes;
@@ -116,13 +116,16 @@ class Lowering {
       trial.dot = plan_dot(graph_, step);
       trial.epilogue_apart = !trial.dot->whole_rows;
     }
-    if (step.members.empty()) return find_parts(s, nullptr);
+    if (step.members.empty()) {
+      trial.parts = parts_of(graph_, step, &*trial.dot, nullptr);
+      return;
+    }
     const FusedStep made = build_fused(
         graph_, step, isa_, [](Id) { return size_t{0}; }, chunk_of(trial));
     trial.reads = made.reads;
     trial.written = made.written;
     trial.chunks = made.program.chunks();
-    find_parts(s, &made);
+    trial.parts = parts_of(graph_, step, trial.dot ? &*trial.dot : nullptr, &made);
     if (trial.chunks > 1) {
       for (const Id id : made.partial) {
         trial.partial[id] = piece(bytes_of(graph_[id]) * static_cast<size_t>(trial.chunks), s, s);
@@ -132,49 +135,11 @@ class Lowering {
 
   // ---- regions
 
-  void find_parts(size_t s, const FusedStep* made) {
-    const Step& step = steps_[s];
-    for (const auto& [state, value] : graph_.updates()) {
-      if (std::ranges::count(step.writes, value)) return;  // states are overwritten in place
-    }
-    StepParts parts;
-    std::set<Id> whole;
-    if (trials_[s].dot) {
-      const DotPlan& dot = *trials_[s].dot;
-      const bool cut_evenly = dot.gemm.col_chunks() == 1 && dot.gemm.m % dot.gemm.row_step == 0;
-      if (dot.batch == 1 && !cut_evenly) return;
-      parts.most = dot.batch == 1 ? dot.gemm.row_chunks() : dot.batch;
-      if (step.turned) {
-        const bool same = graph_[*step.turned].as<TransposeAttr>().perm[0] == 0;
-        parts.most = same ? std::gcd(parts.most, graph_[*step.turned].shape[0]) : 0;
-      }
-      const bool rows = dot.batch > 1 || !graph_[*step.anchor].as<DotAttr>().transpose_a;
-      for (const auto& [operand, by_part] : {std::pair{0, rows}, std::pair{1, dot.batch > 1}}) {
-        const auto& view = step.operands[static_cast<size_t>(operand)];
-        by_part ? parts.views.push_back(view) : void(whole.insert(view.base));
-      }
-    }
-    if (made) {
-      if (step.elements % made->program.chunk != 0) return;
-      parts.most = std::gcd(parts.most, made->program.chunks());
-      parts.views.insert(parts.views.end(), made->views.begin(), made->views.end());
-      parts.ends = made->partial;
-    }
-    std::set<Id> seen;
-    for (const auto& view : parts.views) seen.insert(view.base);
-    for (const Id id : step.reads) {
-      if (!seen.contains(id)) whole.insert(id);
-    }
-    for (const Id id : whole) parts.whole.push_back({id, bytes_of(graph_[id])});
-    for (const Id id : step.writes) {
-      if (!std::ranges::count(parts.ends, id)) parts.writes.push_back(id);
-    }
-    trials_[s].parts = std::move(parts);
-  }
   void find_regions() {
     std::vector<StepParts> parts;
     for (Trial& trial : trials_) parts.push_back(std::move(trial.parts));
-    if (getenv("NOREG")) for (auto& p : parts) p.most = 0;
+    if (getenv("NOREG"))
+      for (auto& p : parts) p.most = 0;
     regions_ = cpu::find_regions(graph_, parts);
     region_of_.resize(steps_.size() + 1, regions_.size());
     for (size_t r = 0; r < regions_.size(); ++r) {
@@ -185,18 +150,58 @@ class Lowering {
   std::vector<Lifetime> lifetimes() const {
     std::vector<Lifetime> lives = pieces_;
     for (Lifetime& life : lives) {
+      if (local_.contains(static_cast<size_t>(&life - lives.data()))) life.bytes = 0;
       life.first = life.first < steps_.size() ? regions_[region_of_[life.first]].first : life.first;
       life.last = life.last < steps_.size() ? regions_[region_of_[life.last]].last : life.last;
     }
     return lives;
+  }
+  /// Pieces that only one region uses, part by part, lie in the memory of the thread at work.
+  void find_locals() {
+    if (getenv("NOLOC")) return;
+    std::map<size_t, std::vector<Id>> arrays;  // by piece
+    for (const auto& [id, buffer] : external_) {
+      if (buffer >= first_piece()) arrays[buffer - first_piece()].push_back(id);
+    }
+    std::set<Id> ends;
+    for (const Trial& trial : trials_) {
+      for (const auto& [id, partial] : trial.partial) ends.insert(id);
+    }
+    std::map<size_t, std::vector<size_t>> pieces;  // by region
+    for (const auto& [p, ids] : arrays) {
+      if (pieces_[p].last >= steps_.size()) continue;
+      const size_t r = region_of_[pieces_[p].first];
+      const Region& region = regions_[r];
+      const bool inside = region_of_[pieces_[p].last] == r && region.first < region.last;
+      const bool whole = std::ranges::any_of(
+          ids, [&](Id id) { return ends.contains(id) || region.whole.contains(id); });
+      if (inside && !whole && pieces_[p].bytes % static_cast<size_t>(region.parts) == 0) {
+        pieces[r].push_back(p);
+      }
+    }
+    for (const auto& [r, list] : pieces) {
+      std::vector<Lifetime> lives;
+      for (const size_t p : list) {
+        lives.push_back(pieces_[p]);
+        lives.back().bytes /= static_cast<size_t>(regions_[r].parts);
+        local_.insert(p);
+      }
+      const MemoryPlan plan = plan_memory(lives);
+      for (size_t i = 0; i < list.size(); ++i) {
+        locals_[r].push_back({first_piece() + list[i], plan.offsets[i], lives[i].bytes});
+      }
+      program_.local_bytes = std::max(program_.local_bytes, plan.bytes);
+    }
   }
   void emit_region(const Region& region) {
     const size_t begin = program_.instructions.size();
     for (size_t s = region.first; s <= region.last; ++s) emit_step(s);
     const size_t count = region.first == region.last ? 0 : program_.instructions.size() - begin;
     const auto list = std::span(program_.instructions).subspan(begin, count);
-    if (count > 1 && !std::ranges::all_of(list, &Instruction::alone)) {
+    auto& locals = locals_[region_of_[region.first]];
+    if (count > 1 && !(std::ranges::all_of(list, &Instruction::alone) && locals.empty())) {
       list[0].together = count;
+      list[0].locals = std::move(locals);
       list[0].parts = region.parts;
       list[0].text += cat(" (", count, " together, in ", region.parts, " parts)");
     }
@@ -546,7 +551,9 @@ class Lowering {
   std::vector<Step> steps_;
   std::vector<Trial> trials_;
   std::vector<Region> regions_;
-  std::vector<size_t> region_of_;  // by step
+  std::vector<size_t> region_of_;                             // by step
+  std::set<size_t> local_;                                    // pieces
+  std::map<size_t, std::vector<Instruction::Local>> locals_;  // by region
   Program program_;
   std::vector<Lifetime> pieces_;
   std::map<Id, size_t> external_;  // array → buffer

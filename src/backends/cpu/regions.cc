@@ -74,6 +74,47 @@ class Growing {
 
 }  // namespace
 
+StepParts parts_of(const Graph& graph, const passes::Step& step, const DotPlan* dot,
+                   const FusedStep* made) {
+  StepParts parts;
+  for (const auto& [state, value] : graph.updates()) {
+    if (std::ranges::count(step.writes, value)) return {};  // states are overwritten in place
+  }
+  std::set<Id> whole, seen;
+  if (dot) {
+    const bool cut_evenly = dot->gemm.col_chunks() == 1 && dot->gemm.m % dot->gemm.row_step == 0;
+    if (dot->batch == 1 && !cut_evenly) return {};
+    parts.most = dot->batch == 1 ? dot->gemm.row_chunks() : dot->batch;
+    if (step.turned) {
+      const bool same = graph[*step.turned].as<TransposeAttr>().perm[0] == 0;
+      parts.most = same ? std::gcd(parts.most, graph[*step.turned].shape[0]) : 0;
+    }
+    const bool rows = dot->batch > 1 || !graph[*step.anchor].as<DotAttr>().transpose_a;
+    for (const auto& [operand, by_part] : {std::pair{0, rows}, std::pair{1, dot->batch > 1}}) {
+      const passes::View& view = step.operands[static_cast<size_t>(operand)];
+      by_part ? parts.views.push_back(view) : void(whole.insert(view.base));
+    }
+  }
+  if (made) {
+    if (step.elements % made->program.chunk != 0) return {};
+    parts.most = std::gcd(parts.most, made->program.chunks());
+    parts.views.insert(parts.views.end(), made->views.begin(), made->views.end());
+    parts.ends = made->partial;
+  }
+  for (const auto& view : parts.views) seen.insert(view.base);
+  for (const Id id : step.reads) {
+    if (!seen.contains(id)) whole.insert(id);
+  }
+  for (const Id id : whole) {
+    const Node& node = graph[id];
+    parts.whole.push_back({id, static_cast<size_t>(node.shape.elements()) * size_of(node.type)});
+  }
+  for (const Id id : step.writes) {
+    if (!std::ranges::count(parts.ends, id)) parts.writes.push_back(id);
+  }
+  return parts;
+}
+
 std::vector<Region> find_regions(const Graph& graph, const std::vector<StepParts>& steps) {
   std::vector<Region> regions;
   for (size_t s = 0; s < steps.size();) {

@@ -6,11 +6,12 @@
 #include <set>
 #include <vector>
 
-#include "src/passes/view.h"
+#include "src/backends/cpu/dot.h"
+#include "src/backends/cpu/fused.h"
 
 namespace soma::cpu {
 
-/// How a step can be cut into parts.
+/// How a step can be cut into parts: equal shares of the chunks of its instructions.
 struct StepParts {
   int64_t most = 0;                 ///< Into how many equal ones, or any divisor; 0: not at all.
   std::vector<passes::View> views;  ///< What it reads of arrays, in the order of its elements.
@@ -22,6 +23,10 @@ struct StepParts {
   std::vector<Id> writes;    ///< Arrays that are complete, part by part.
   std::vector<Id> ends;      ///< Arrays that are complete when all parts are done.
 };
+
+/// Of a fused step; `dot` and `made` are what it was planned to be, or null.
+StepParts parts_of(const Graph& graph, const passes::Step& step, const DotPlan* dot,
+                   const FusedStep* made);
 
 struct Region {
   size_t first = 0, last = 0;  ///< Steps.
