@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -30,15 +29,6 @@ struct Instruction {
   int64_t chunks = 1;
   bool alone = false;  ///< So little work that waking the team would take longer.
   std::shared_ptr<Loop> loop;
-  /// The first of `together` instructions that are run part by part: each of `parts` threads' tasks
-  /// is an equal share of the chunks of each.
-  size_t together = 1;
-  int64_t parts = 1;
-  /// A buffer of which each thread has the part at hand, in its scratch memory.
-  struct Local {
-    size_t buffer, offset, part_bytes;
-  };
-  std::vector<Local> locals;
   // For explain():
   std::string text;   ///< "dot[128, 10] + add, relu"
   std::string scope;  ///< The layer.
@@ -51,8 +41,7 @@ struct Program {
   size_t inputs = 0, outputs = 0;
   std::vector<size_t> arena_offsets;  ///< Of the buffers after inputs and outputs.
   size_t arena_bytes = 0;
-  size_t scratch_bytes = 0;  ///< For each worker: what kernels need,
-  size_t local_bytes = 0;    ///< and local buffers.
+  size_t scratch_bytes = 0;  ///< For each worker.
   std::vector<Instruction> instructions;
 
   size_t buffers() const { return inputs + outputs + arena_offsets.size(); }
@@ -106,9 +95,6 @@ struct Runner {
   void run(const Program& program, Memory memory) const noexcept;
 
  private:
-  void run_one(const Instruction& instruction, Memory memory) const noexcept;
-  void run_together(const Program& program, std::span<const Instruction> list,
-                    Memory memory) const noexcept;
   void run_loop(Loop& loop, Memory memory) const noexcept;
 };
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <map>
-#include <queue>
 #include <set>
 
+#include "src/passes/order.h"
 #include "src/passes/passes.h"
 #include "src/passes/recompute.h"
 
@@ -63,7 +63,11 @@ class Fuser {
     }
     if (enabled_) recompute_maps();
     collect_reads();
-    return in_order();
+    std::vector<Step> steps;
+    for (Cluster& cluster : clusters_) {
+      if (cluster.alive) steps.push_back(std::move(cluster.step));
+    }
+    return in_order(graph_, std::move(steps));
   }
 
  private:
@@ -481,37 +485,6 @@ class Fuser {
     step.levels.resize(n);
     if (step.anchor) write(step.result());
     if (!step.anchor && n == 0) clusters_[c].alive = false;
-  }
-
-  std::vector<Step> in_order() {
-    std::map<Id, size_t> writer;
-    for (size_t c = 0; c < clusters_.size(); ++c) {
-      for (const Id id : clusters_[c].step.writes) writer[id] = c;
-    }
-    std::vector<std::vector<size_t>> users(clusters_.size());
-    std::vector<int> waits(clusters_.size(), 0);
-    for (size_t c = 0; c < clusters_.size(); ++c) {
-      for (const Id id : clusters_[c].step.reads) {
-        if (graph_[id].op == Op::input) continue;
-        users[writer.at(id)].push_back(c);
-        ++waits[c];
-      }
-    }
-    using Entry = std::pair<Id, size_t>;
-    std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
-    for (size_t c = 0; c < clusters_.size(); ++c) {
-      if (clusters_[c].alive && waits[c] == 0) ready.emplace(clusters_[c].last, c);
-    }
-    std::vector<Step> steps;
-    while (!ready.empty()) {
-      const size_t c = ready.top().second;
-      ready.pop();
-      steps.push_back(std::move(clusters_[c].step));
-      for (const size_t user : users[c]) {
-        if (--waits[user] == 0) ready.emplace(clusters_[user].last, user);
-      }
-    }
-    return steps;
   }
 
   const Graph& graph_;

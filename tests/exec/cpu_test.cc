@@ -187,27 +187,7 @@ TEST(Cpu, TransformerBlockAndItsUpdate) {
     for (size_t i = 0; i < w.size(); ++i) g.update(w[i], w[i] - d[i] * 0.1);
     g.output("z", z);
     expect_cpu_agrees(g, 1, 1e-4);
-    const std::string list = compile(g, Device::cpu(1)).explain();
-    EXPECT_NE(list.find("together"), std::string::npos) << list;
   }
-}
-
-TEST(Cpu, PartsOfABatchGoThroughSeveralSteps) {
-  Graph g;
-  const Value x = g.input("x", {512, 24});
-  const Value up = g.parameter("up", {24, 40}), down = g.parameter("down", {40, 24});
-  const Value h = tanh(dot(x, up)), y = softmax_rows(dot(h, down));
-  const Value columns = sum(y, {0});  // known only when all parts are done
-  const Value centred = (y - columns / 512.0) * x;
-  const Value u = dot(centred, up);
-  const Value gram = dot(h, u, true);  // reads all rows
-  g.output("v", dot(u, gram) * 0.01 + h);
-  g.output("columns", columns + sum(centred, {0}));
-  g.output("turned", transpose(exp(centred)));
-  g.update(up, up - 0.01 * dot(x, u, true));  // in place, though parts have read it
-  expect_cpu_agrees(g, 1, 1e-4);
-  Plan plan = compile(g, Device::cpu(2));
-  EXPECT_NE(plan.explain().find("together"), std::string::npos) << plan.explain();
 }
 
 TEST(Cpu, IndexOps) {

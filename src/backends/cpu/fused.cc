@@ -76,7 +76,7 @@ class Builder {
       for (const Id operand : graph_[id].in) {
         if (graph_[operand].shape.elements() != step_.elements) continue;
         const int64_t p = period(passes::load_view(graph_, operand));
-        if (p > 1 && p <= 4 * block_target) include(p);
+        if (p > 1 && p <= 2 * block_target) include(p);
       }
     }
     if (chunk && *chunk % grain != 0) grain = needed;
@@ -168,7 +168,6 @@ class Builder {
       return emit(op, true);
     }
     if (base.op == Op::iota || base.op == Op::rng) return generate(view, base, type, level);
-    out_.views.push_back(view);
     if (view.contiguous()) {
       const uint16_t s = memory_slot(type, level, buffer_of_(view.base),
                                      view.offset * static_cast<int64_t>(size_of(type)));

@@ -18,10 +18,9 @@ struct Access {
 
 struct FusedStep {
   VmProgram program;
-  std::map<Id, Access> reads;       ///< By array.
-  std::map<Id, size_t> written;     ///< Position of the operation that writes each result.
-  std::vector<Id> partial;          ///< Results that need partial sums, in the order of ends.
-  std::vector<passes::View> views;  ///< What is read of arrays, in the order of elements or rows.
+  std::map<Id, Access> reads;    ///< By array.
+  std::map<Id, size_t> written;  ///< Position of the operation that writes each result.
+  std::vector<Id> partial;       ///< Results that need partial sums, in the order of ends.
 };
 
 /// Buffers are numbered by `buffer_of`. `chunk` fixes the elements of a chunk (rows of a product);

@@ -10,7 +10,6 @@
 #include "src/backends/cpu/dot.h"
 #include "src/backends/cpu/fused.h"
 #include "src/backends/cpu/opaque.h"
-#include "src/backends/cpu/regions.h"
 #include "src/base/text.h"
 #include "src/exec/memory.h"
 #include "src/ir/cost.h"
@@ -54,15 +53,13 @@ class Lowering {
     find_last_uses();
     trials_.resize(steps_.size());
     for (size_t s = 0; s < steps_.size(); ++s) try_step(s);
-    find_regions();
     place_outputs();
     place_updates();
     place_arrays();
-    find_locals();
-    const MemoryPlan plan = plan_memory(lifetimes());
+    const MemoryPlan plan = plan_memory(pieces_);
     program_.arena_offsets = plan.offsets;
     program_.arena_bytes = plan.bytes;
-    for (const Region& region : regions_) emit_region(region);
+    for (size_t s = 0; s < steps_.size(); ++s) emit_step(s);
     for (Instruction& i : final_copies()) program_.instructions.push_back(std::move(i));
     return std::move(program_);
   }
@@ -77,7 +74,6 @@ class Lowering {
     size_t conv_workspace = 0;
     bool epilogue_apart = false;  // the members run after the whole product
     int64_t chunks = 1;
-    StepParts parts;
     std::shared_ptr<Loop> loop;
     std::map<Id, size_t> partial;  // arena pieces: partial sums of each end
     size_t loop_arena = 0;
@@ -116,96 +112,17 @@ class Lowering {
       trial.dot = plan_dot(graph_, step);
       trial.epilogue_apart = !trial.dot->whole_rows;
     }
-    if (step.members.empty()) {
-      trial.parts = parts_of(graph_, step, &*trial.dot, nullptr);
-      return;
-    }
+    if (step.members.empty()) return;
     const FusedStep made = build_fused(
         graph_, step, isa_, [](Id) { return size_t{0}; }, chunk_of(trial));
     trial.reads = made.reads;
     trial.written = made.written;
     trial.chunks = made.program.chunks();
-    trial.parts = parts_of(graph_, step, trial.dot ? &*trial.dot : nullptr, &made);
     if (trial.chunks > 1) {
       for (const Id id : made.partial) {
         trial.partial[id] = piece(bytes_of(graph_[id]) * static_cast<size_t>(trial.chunks), s, s);
       }
     }
-  }
-
-  // ---- regions
-
-  void find_regions() {
-    std::vector<StepParts> parts;
-    for (Trial& trial : trials_) parts.push_back(std::move(trial.parts));
-    if (getenv("NOREG"))
-      for (auto& p : parts) p.most = 0;
-    regions_ = cpu::find_regions(graph_, parts);
-    region_of_.resize(steps_.size() + 1, regions_.size());
-    for (size_t r = 0; r < regions_.size(); ++r) {
-      for (size_t s = regions_[r].first; s <= regions_[r].last; ++s) region_of_[s] = r;
-    }
-  }
-  /// Of the pieces: what one step of a region needs must stay until all parts have been through.
-  std::vector<Lifetime> lifetimes() const {
-    std::vector<Lifetime> lives = pieces_;
-    for (Lifetime& life : lives) {
-      if (local_.contains(static_cast<size_t>(&life - lives.data()))) life.bytes = 0;
-      life.first = life.first < steps_.size() ? regions_[region_of_[life.first]].first : life.first;
-      life.last = life.last < steps_.size() ? regions_[region_of_[life.last]].last : life.last;
-    }
-    return lives;
-  }
-  /// Pieces that only one region uses, part by part, lie in the memory of the thread at work.
-  void find_locals() {
-    if (getenv("NOLOC")) return;
-    std::map<size_t, std::vector<Id>> arrays;  // by piece
-    for (const auto& [id, buffer] : external_) {
-      if (buffer >= first_piece()) arrays[buffer - first_piece()].push_back(id);
-    }
-    std::set<Id> ends;
-    for (const Trial& trial : trials_) {
-      for (const auto& [id, partial] : trial.partial) ends.insert(id);
-    }
-    std::map<size_t, std::vector<size_t>> pieces;  // by region
-    for (const auto& [p, ids] : arrays) {
-      if (pieces_[p].last >= steps_.size()) continue;
-      const size_t r = region_of_[pieces_[p].first];
-      const Region& region = regions_[r];
-      const bool inside = region_of_[pieces_[p].last] == r && region.first < region.last;
-      const bool whole = std::ranges::any_of(
-          ids, [&](Id id) { return ends.contains(id) || region.whole.contains(id); });
-      if (inside && !whole && pieces_[p].bytes % static_cast<size_t>(region.parts) == 0) {
-        pieces[r].push_back(p);
-      }
-    }
-    for (const auto& [r, list] : pieces) {
-      std::vector<Lifetime> lives;
-      for (const size_t p : list) {
-        lives.push_back(pieces_[p]);
-        lives.back().bytes /= static_cast<size_t>(regions_[r].parts);
-        local_.insert(p);
-      }
-      const MemoryPlan plan = plan_memory(lives);
-      for (size_t i = 0; i < list.size(); ++i) {
-        locals_[r].push_back({first_piece() + list[i], plan.offsets[i], lives[i].bytes});
-      }
-      program_.local_bytes = std::max(program_.local_bytes, plan.bytes);
-    }
-  }
-  void emit_region(const Region& region) {
-    const size_t begin = program_.instructions.size();
-    for (size_t s = region.first; s <= region.last; ++s) emit_step(s);
-    const size_t count = region.first == region.last ? 0 : program_.instructions.size() - begin;
-    const auto list = std::span(program_.instructions).subspan(begin, count);
-    auto& locals = locals_[region_of_[region.first]];
-    if (count > 1 && !(std::ranges::all_of(list, &Instruction::alone) && locals.empty())) {
-      list[0].together = count;
-      list[0].locals = std::move(locals);
-      list[0].parts = region.parts;
-      list[0].text += cat(" (", count, " together, in ", region.parts, " parts)");
-    }
-    for (size_t s = region.first; s <= region.last; ++s) emit_combines(s);
   }
 
   static std::optional<int64_t> chunk_of(const Trial& trial) {
@@ -260,10 +177,6 @@ class Lowering {
     const auto last = last_use_.find(from);
     if (last != last_use_.end() && last->second > s) return false;
     if (last == last_use_.end() || last->second < s) return true;
-    if (regions_[region_of_[s]].first < regions_[region_of_[s]].last &&
-        regions_[region_of_[s]].whole.contains(from)) {
-      return false;
-    }
     const Step& step = steps_[s];
     for (const auto& operand : step.operands) {
       if (operand.base == from) return false;
@@ -403,7 +316,7 @@ class Lowering {
                            buffer_of(step.operands[1].base), buffer_of(step.result()), follow),
            dot_scratch(*trial.dot, follow.get()), std::move(text),
            dot_nanoseconds(*trial.dot) + (follow ? vm_nanoseconds(*follow) : 0));
-      if (follow || !vm) return;
+      if (follow || !vm) return emit_combines(s);
     }
     Instruction instruction;
     instruction.kernel = [](const void* args, Memory memory, int64_t begin, int64_t end,
@@ -417,6 +330,7 @@ class Lowering {
          cat("fused [", step.elements, step.columns ? cat(", rows of ", step.columns) : "", "] ",
              names(step)),
          vm_nanoseconds(*vm));
+    emit_combines(s);
   }
 
   struct CombineArgs {
@@ -550,10 +464,6 @@ class Lowering {
   bool fusion_;
   std::vector<Step> steps_;
   std::vector<Trial> trials_;
-  std::vector<Region> regions_;
-  std::vector<size_t> region_of_;                             // by step
-  std::set<size_t> local_;                                    // pieces
-  std::map<size_t, std::vector<Instruction::Local>> locals_;  // by region
   Program program_;
   std::vector<Lifetime> pieces_;
   std::map<Id, size_t> external_;  // array → buffer
