@@ -1,6 +1,7 @@
 #include "src/passes/fuse.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <set>
 
@@ -415,7 +416,7 @@ class Fuser {
     }
   }
   void collect_member(size_t c, Id id) {
-    const Step step = clusters_[c].step;
+    const Step& step = clusters_[c].step;
     const Node& node = graph_[id];
     const OpClass kind = info(node.op).kind;
     if (step.turned == id) return use(c, *step.anchor);
@@ -494,7 +495,7 @@ class Fuser {
   std::vector<bool> hidden_;  ///< Maps that no step has as a member: see spread.h.
   std::vector<int> step_of_;
   std::map<Id, Level> level_;
-  std::vector<Cluster> clusters_;
+  std::deque<Cluster> clusters_;                // references stay when one is added
   std::set<Id> needed_;                         ///< Arrays.
   std::set<std::pair<size_t, Id>> used_;        ///< Members and anchors, by cluster.
   std::vector<std::pair<size_t, Id>> pending_;  ///< Used, to be looked at.
