@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "soma/gradient.h"
@@ -122,6 +123,34 @@ TEST(Fuse, BackpropagationComputesMapsAgain) {
   // The product, the gelu, and the gradient of the product.
   EXPECT_EQ(stored, 3u) << print(ready);
   EXPECT_GT(steps_of(ready), 4u);
+}
+
+TEST(Order, UpdatesFollowTheirLayerAndTheLastReaderOfTheState) {
+  Graph g;
+  std::vector<Value> params;
+  Value h = g.input("x", {4096, 512});
+  for (int i = 0; i < 6; ++i) {
+    params.push_back(g.parameter(cat("w", i), {512, 512}));
+    h = tanh(dot(h, params.back()));
+  }
+  const auto d = gradients(sum(square(h)), params);
+  for (size_t i = 0; i < params.size(); ++i) g.update(params[i], params[i] - d[i] * 0.1);
+  Graph ready = g;
+  for (const Pass& pass : pipeline()) ready = pass.run(ready);
+  const auto steps = fuse(ready);
+  expect_runnable(ready, steps);
+  std::vector<size_t> updated;
+  for (const auto& [state, value] : ready.updates()) {
+    size_t last_reader = 0, writer = 0;
+    for (size_t s = 0; s < steps.size(); ++s) {
+      if (std::ranges::count(steps[s].reads, state)) last_reader = s;
+      if (std::ranges::count(steps[s].writes, value)) writer = s;
+    }
+    EXPECT_EQ(last_reader, writer) << "overwritten in place";
+    updated.push_back(writer);
+  }
+  EXPECT_LT(updated.back() + params.size(), steps.size()) << "not all of them at the end";
+  EXPECT_GT(updated.front(), updated.back());
 }
 
 TEST(Fuse, NothingPassesThroughATranspose) {
