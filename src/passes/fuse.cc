@@ -27,11 +27,6 @@ int64_t repeated_columns(const Node& node) {
   return columns;
 }
 
-Id without_reshapes(const Graph& graph, Id id) {
-  while (graph[id].op == Op::reshape) id = graph[id].in[0];
-  return id;
-}
-
 enum class ReduceForm { rows, columns, other };
 struct Form {
   ReduceForm form;

@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include "soma/error.h"
+
 namespace soma::passes {
 
 namespace {
@@ -52,6 +54,8 @@ class Order {
       ready_.erase(ready_.begin());
       take(s);
     }
+    if (ordered_.size() != steps_.size())
+      throw GraphError("the steps of this graph wait for each other, which is a fault of fusion");
     return std::move(ordered_);
   }
 

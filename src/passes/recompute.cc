@@ -48,7 +48,7 @@ class Recomputation {
 
   /// The map behind an operand that step may compute again: read element by element, not stored.
   std::optional<Id> candidate(const Step& step, Id operand) const {
-    while (graph_[operand].op == Op::reshape) operand = graph_[operand].in[0];
+    operand = without_reshapes(graph_, operand);
     const Node& node = graph_[operand];
     if (info(node.op).kind != OpClass::map || kept_[operand]) return {};
     if (owner_[operand] == nowhere || node.shape.elements() != step.elements) return {};

@@ -98,6 +98,11 @@ View whole(const Graph& graph, Id id) {
   return {id, 0, graph[id].shape, graph[id].shape.strides()};
 }
 
+Id without_reshapes(const Graph& graph, Id id) {
+  while (graph[id].op == Op::reshape) id = graph[id].in[0];
+  return id;
+}
+
 bool turns_product(const Graph& graph, Id id) {
   const Node& node = graph[id];
   if (node.op != Op::transpose || graph[node.in[0]].op != Op::dot) return false;
@@ -106,8 +111,8 @@ bool turns_product(const Graph& graph, Id id) {
 }
 
 View source_of(const Graph& graph, Id id) {
-  if (!turns_product(graph, id)) return view_of(graph, id);
-  return *through(graph[id], whole(graph, graph[id].in[0]));
+  if (turns_product(graph, id)) return *through(graph[id], whole(graph, graph[id].in[0]));
+  return view_of(graph, without_reshapes(graph, id));
 }
 
 View view_of(const Graph& graph, Id id) {

@@ -113,6 +113,8 @@ TEST(Cpu, MovesAreViewsOrCopies) {
   g.output("windows", max_over(unfold(x, 1, 3, 2), {-1}));
   g.output("folded", fold(unfold(x, 1, 3, 1) * 2.0, 1, 3, 1, 1, 6));
   g.output("plain", x);
+  const Value rows = reshape(transpose(x, {1, 0, 2}), {24, 5}), w = g.input("w", {5, 3});
+  g.output("copied for a product", dot(rows, w));
   expect_cpu_agrees(g);
 }
 
