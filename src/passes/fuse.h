@@ -37,7 +37,15 @@ struct Step {
   std::vector<Id> reads;         ///< Arrays read, each once.
   std::vector<Id> writes;        ///< Arrays that later steps, outputs or updates need.
 
+  /// Why the first member did not join the step that computes one of its operands.
+  struct Apart {
+    Id from;
+    const char* why;
+  };
+  std::optional<Apart> apart;
+
   bool fused(const Graph& graph) const;
+  bool computes(Id id) const;                               ///< As its anchor or as a member.
   Id result() const { return turned ? *turned : *anchor; }  ///< What an anchor makes.
 };
 

@@ -42,9 +42,6 @@ class Recomputation {
     return static_cast<double>(graph_[id].shape.elements()) *
            static_cast<double>(size_of(graph_[id].type));
   }
-  static bool has(const Step& step, Id id) {
-    return std::ranges::binary_search(step.members, id) || step.anchor == id;
-  }
 
   /// The map behind an operand that step may compute again: read element by element, not stored.
   std::optional<Id> candidate(const Step& step, Id operand) const {
@@ -72,7 +69,7 @@ class Recomputation {
       for (const Id operand : spreads ? std::span<const Id>(spread->second.sources) : node.in) {
         if (spreads) {
           keep(view_of(graph_, operand).base);
-        } else if (has(step, link_of(graph_, operand, step.columns).producer)) {
+        } else if (step.computes(link_of(graph_, operand, step.columns).producer)) {
           continue;
         } else if (node.op == Op::reduce) {
           keep(reduced_view(graph_, node).base);
@@ -89,7 +86,7 @@ class Recomputation {
     bool possible = true;
   };
   void include(const Step& step, Id map, Plan& plan) const {
-    if (has(step, map) || !plan.maps.insert(map).second) return;
+    if (step.computes(map) || !plan.maps.insert(map).second) return;
     for (const Id operand : graph_[map].in) {
       if (const auto inner = candidate(step, operand)) {
         include(step, *inner, plan);
@@ -97,7 +94,7 @@ class Recomputation {
       }
       const Id base = load_view(graph_, operand).base;
       const Op op = graph_[base].op;
-      if (op == Op::constant || op == Op::iota || has(step, base)) continue;
+      if (op == Op::constant || op == Op::iota || step.computes(base)) continue;
       // An array that is updated in place must not be needed longer than before.
       const bool changes =
           updated_.contains(base) && graph_[base].shape.elements() >= step.elements;
@@ -113,7 +110,7 @@ class Recomputation {
       if (graph_[member].op == Op::reduce) continue;
       for (const Id operand : graph_[member].in) {
         const auto map = candidate(step, operand);
-        if (map && !has(step, *map)) {
+        if (map && !step.computes(*map)) {
           wanted[owner_[*map]].insert(*map);
         } else {
           read.insert(load_view(graph_, operand).base);
