@@ -8,8 +8,9 @@ namespace {
 
 /// Products of more columns are cut freely, and what follows them walks over the result again.
 constexpr int64_t whole_rows_up_to = 1024;
-/// What that costs an element, in the cycles of a GemmPlan.
-constexpr double walk_again = 4;
+/// What that costs in the cycles of a GemmPlan: for each element, and for one more instruction, at
+/// whose end the threads meet.
+constexpr double walk_again = 4, meet_again = 90e3;
 
 Matrices matrices(const passes::View& view, bool transpose) {
   const int r = view.shape.rank();
@@ -95,7 +96,7 @@ DotPlan plan_dot(const Graph& graph, const passes::Step& step) {
   plan.gemm = plan_with(Rows::cut);
   if (!step.members.empty() && n <= whole_rows_up_to) {
     const GemmPlan whole = plan_with(Rows::whole);
-    const double again = walk_again * static_cast<double>(plan.batch * m * n);
+    const double again = meet_again + walk_again * static_cast<double>(plan.batch * m * n);
     if (whole.cycles <= plan.gemm.cycles + again) plan.gemm = whole;
   }
   // Chunks of a batch are cut at its matrices, so they line up with the elements only when rows

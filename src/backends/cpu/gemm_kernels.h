@@ -37,15 +37,13 @@ struct Tile {
 struct Ahead {
   struct Rows {
     const std::byte* next;
-    int64_t stride, lines;
+    int64_t stride, lines = 0;
   };
   Rows operands[2];
 
   template <class T>
   SOMA_INLINE void give(Tile<T>& tile) {
     constexpr int64_t line = 64;
-    tile.ahead = reinterpret_cast<const std::byte*>(tile.a);  // at hand: costs nothing
-    tile.ahead_stride = 0;
     for (Rows& rows : operands) {
       if (rows.lines == 0) continue;
       tile.ahead = rows.next;
@@ -54,6 +52,7 @@ struct Ahead {
       --rows.lines;
       return;
     }
+    tile.ahead_stride = 0;  // at hand: costs nothing
   }
 };
 
@@ -211,15 +210,16 @@ void multiply_edge(TileKernel<T>* kernel, Tile<T> tile, Start start, const T* bi
     }
 }
 
-/// One panel of columns times all rows.
+/// One panel of columns times all rows. Moves the tile, which is not copied: it was written in
+/// parts a moment ago, and reading that as a whole would wait.
 template <class T>
-void multiply_panel(const GemmBlock& block, Tile<T> tile, int64_t vectors, int64_t cols,
+void multiply_panel(const GemmBlock& block, Tile<T>& tile, int64_t vectors, int64_t cols,
                     Start start, const T* bias, Ahead& ahead) {
   const bool whole = cols == vectors * native_lanes<T>;
   for (int64_t i = 0; i < block.rows;) {
     const int64_t rows = next_rows(block.rows - i);
     TileKernel<T>* kernel = tile_kernel<T>(rows, vectors, block);
-    ahead.give(tile);
+    if (block.far) ahead.give(tile);
     if (whole)
       kernel(tile, start, bias);
     else
@@ -241,11 +241,12 @@ void gemm_block(const GemmBlock& block) noexcept {
   do {
     const int64_t depth = block.k - p < block.kc ? block.k - p : block.kc;
     Tile<T> tile{};
-    tile.a = static_cast<const T*>(block.a) + (block.transpose_a ? p * block.lda : p);
+    const T* const a = static_cast<const T*>(block.a) + (block.transpose_a ? p * block.lda : p);
     tile.a_stride = block.lda;
     tile.c_stride = block.ldc;
     tile.depth = depth;
-    Ahead ahead{};
+    tile.ahead = static_cast<const std::byte*>(block.a);
+    Ahead ahead;
     if (block.far && block.transpose_a && p + depth < block.k) {
       constexpr auto bytes = static_cast<int64_t>(sizeof(T));
       const auto next = [&](const void* from, int64_t stride, int64_t width) {
@@ -271,6 +272,7 @@ void gemm_block(const GemmBlock& block) noexcept {
         tile.b = static_cast<const T*>(block.b) + p * block.ldb + col;
         tile.b_stride = block.ldb;
       }
+      tile.a = a;
       tile.c = static_cast<T*>(block.c) + col;
       multiply_panel(block, tile, vectors, cols, start, bias == nullptr ? bias : bias + col, ahead);
       col += cols;
