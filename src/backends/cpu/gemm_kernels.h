@@ -191,16 +191,16 @@ void pack_panel(T* panel, int64_t width, const GemmBlock& block, int64_t p, int6
 
 /// One tile that sticks out of C: computed beside it, then added as far as C goes.
 template <class T>
-void multiply_edge(TileKernel<T>* kernel, Tile<T> tile, Start start, const T* bias, int64_t rows,
+void multiply_edge(TileKernel<T>* kernel, Tile<T>& tile, Start start, const T* bias, int64_t rows,
                    int64_t cols) {
   using V = Native<T>;
   constexpr int64_t lanes = native_lanes<T>, width = 8 * lanes;
   alignas(64) T sums[tile_rows * width];
-  T* c = tile.c;
-  const int64_t c_stride = tile.c_stride;
-  tile.c = sums;
-  tile.c_stride = width;
+  T* c = std::exchange(tile.c, sums);
+  const int64_t c_stride = std::exchange(tile.c_stride, width);
   kernel(tile, Start::zero, nullptr);
+  tile.c = c;
+  tile.c_stride = c_stride;
   for (int64_t i = 0; i < rows; ++i, c += c_stride)
     for (int64_t j = 0; j < cols; j += lanes) {
       V sum = load<V>(sums + i * width + j);
