@@ -78,8 +78,7 @@ Result measure(Team& team, const Isa& isa, const Product& s) {
   const auto once = [&] {
     parallel(team, plan.chunks(), [&](int64_t begin, int64_t end, int worker) {
       for (int64_t chunk = begin; chunk < end; ++chunk)
-        gemm_chunk(isa, plan, a.raw(), b.raw(), nullptr, c.raw(), scratch[worker].raw(), chunk,
-                   false);
+        gemm_chunk(isa, plan, a.raw(), b.raw(), c.raw(), scratch[worker].raw(), chunk);
     });
   };
   const double flops =

@@ -27,6 +27,8 @@ struct Step {
   /// The matrix product whose rows the members go on with, or the single node of a step that is
   /// not fused (conv, gather, scan, …). Fused steps without a product have none.
   std::optional<Id> anchor;
+  /// What a product's kernel makes of it at once: with a bias, with relu.
+  std::optional<Id> finished;
   std::vector<Id> members;       ///< Maps and reductions, in order.
   std::vector<Level> levels;     ///< Of each member.
   int64_t elements = 0;          ///< Of the anchor's result or of the members at level full.
@@ -37,6 +39,7 @@ struct Step {
   std::vector<Id> writes;        ///< Arrays that later steps, outputs or updates need.
 
   bool fused(const Graph& graph) const;
+  Id result() const { return finished ? *finished : *anchor; }  ///< What an anchor's kernel makes.
 };
 
 /// Steps in an order in which they can run. Every array that a step reads is an input of the graph
@@ -50,6 +53,12 @@ struct Link {
   bool repeats_rows;  ///< The producer is at level row and is repeated along each row.
 };
 Link link_of(const Graph& graph, Id operand, int64_t columns);
+
+/// What select(x > 0, v, 0) looks at: relu when v is x, and its gradient otherwise.
+struct Gate {
+  Id comparison, x;
+};
+std::optional<Gate> gate_of(const Graph& graph, const Node& select);
 
 /// What a fused step loads for an operand from outside: only the order of elements matters.
 View load_view(const Graph& graph, Id operand);

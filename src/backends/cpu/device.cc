@@ -1,6 +1,7 @@
 // Device::cpu(): graph passes, lowering, and the plan that runs the result on a team.
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "soma/error.h"
 #include "src/backends/cpu/lower.h"
@@ -25,9 +26,11 @@ struct CpuPlan final : Plan::Impl {
   }
 
   void run() noexcept override {
-    size_t slot = 0;
-    for (const auto* slots : {&inputs, &outputs}) {
-      for (const Slot& s : *slots) memory[slot++] = s.data;
+    if (std::exchange(moved, false)) {
+      size_t slot = 0;
+      for (const auto* slots : {&inputs, &outputs}) {
+        for (const Slot& s : *slots) memory[slot++] = s.data;
+      }
     }
     Runner{*team, scratch.raw(), scratch_stride, profiling}.run(program, memory.data());
   }

@@ -21,6 +21,7 @@ namespace soma::cpu {
 namespace {
 
 using passes::Step;
+using passes::View;
 
 size_t bytes_of(const Node& node) {
   return static_cast<size_t>(node.shape.elements()) * size_of(node.type);
@@ -50,8 +51,9 @@ class Lowering {
     program_.inputs = graph_.inputs().size();
     program_.outputs = graph_.outputs().size();
     for (size_t i = 0; i < graph_.inputs().size(); ++i) external_[graph_.inputs()[i]] = i;
-    find_last_uses();
     trials_.resize(steps_.size());
+    if (fusion_) finish_at_once();
+    find_last_uses();
     for (size_t s = 0; s < steps_.size(); ++s) try_step(s);
     place_outputs();
     place_updates();
@@ -70,6 +72,7 @@ class Lowering {
     std::map<Id, Access> reads;
     std::map<Id, size_t> written;
     std::optional<DotPlan> dot;
+    Finish finish;
     std::shared_ptr<const ConvPlan> conv;
     size_t conv_workspace = 0;
     bool epilogue_apart = false;  // the members run after the whole product
@@ -97,6 +100,73 @@ class Lowering {
     }
   }
 
+  // ---- what kernels do at once
+
+  void finish_at_once() {
+    std::vector<size_t> emptied;
+    for (size_t s = 0; s < steps_.size(); ++s) {
+      Step& step = steps_[s];
+      if (!step.anchor) continue;
+      Id made = *step.anchor;
+      if (graph_[made].op == Op::dot) {
+        trials_[s].finish = take_finish(graph_, step, made, BiasOf::columns);
+        if (made == *step.anchor && in_one_block(step)) {
+          trials_[s].finish = take_descent(graph_, step, made);
+        }
+      } else if (const auto next = step_behind_conv(s)) {
+        trials_[s].finish = take_finish(graph_, steps_[*next], made, BiasOf::channels);
+        if (made == *step.anchor) continue;
+        if (move_result(step, steps_[*next], made, trials_[s].finish)) emptied.push_back(*next);
+      }
+      if (made != *step.anchor) step.finished = made;
+    }
+    std::ranges::sort(emptied, std::greater{});
+    for (const size_t s : emptied) {
+      steps_.erase(steps_.begin() + static_cast<long>(s));
+      trials_.erase(trials_.begin() + static_cast<long>(s));
+    }
+  }
+  /// Is this one matrix, and each sum complete when it first reaches memory?
+  bool in_one_block(const Step& step) const {
+    const Node& node = graph_[*step.anchor];
+    const Shape& a = step.operands[0].shape;
+    const int64_t k = a[a.rank() - (node.as<DotAttr>().transpose_a ? 2 : 1)];
+    return node.shape.rank() == 2 && gemm_depth_block(k, node.type, node.shape.back()) >= k;
+  }
+  /// The maps that go on with a convolution are a step of their own: the one that reads it, if all
+  /// else that this one reads is there before the convolution.
+  std::optional<size_t> step_behind_conv(size_t s) const {
+    const Id conv = *steps_[s].anchor;
+    const Node& node = graph_[conv];
+    if (node.op != Op::conv || node.as<ConvAttr>().role != ConvRole::y) return {};
+    if (node.shape.elements() == 0 || flops(graph_, node) == 0) return {};  // zeros are filled in
+    for (const auto& output : graph_.outputs()) {
+      if (output.id == conv) return {};
+    }
+    for (const auto& update : graph_.updates()) {
+      if (update.value == conv) return {};
+    }
+    std::vector<size_t> readers;
+    std::set<Id> later{conv};
+    for (size_t t = s + 1; t < steps_.size(); ++t) {
+      if (std::ranges::count(steps_[t].reads, conv)) readers.push_back(t);
+      if (readers.empty()) later.insert(steps_[t].writes.begin(), steps_[t].writes.end());
+    }
+    if (readers.size() != 1 || steps_[readers[0]].anchor) return {};
+    for (const Id id : steps_[readers[0]].reads) {
+      if (id != conv && later.count(id)) return {};
+    }
+    return readers[0];
+  }
+  /// `step` writes `made` now, which `next` did. True when `next` has nothing left to do.
+  static bool move_result(Step& step, Step& next, Id made, const Finish& finish) {
+    if (finish.bias) step.reads.push_back(finish.bias->base);
+    std::ranges::replace(next.reads, *step.anchor, made);
+    std::erase(next.writes, made);
+    step.writes = {made};
+    return next.members.empty();
+  }
+
   // ---- trying
 
   bool fused(const Step& step) const { return step.fused(graph_); }
@@ -112,6 +182,10 @@ class Lowering {
       trial.dot =
           plan_dot(graph_[*step.anchor], step.operands[0], step.operands[1], !step.members.empty());
       trial.epilogue_apart = !trial.dot->whole_rows;
+      if (trial.finish.base) {  // read where it is written
+        trial.reads[trial.finish.base->base] = {};
+        trial.written[step.result()] = 0;
+      }
     }
     if (step.members.empty()) return;
     const FusedStep made = build_fused(
@@ -218,9 +292,9 @@ class Lowering {
     for (size_t s = 0; s < steps_.size(); ++s) {
       std::set<size_t> reused;
       std::vector<Id> arrays = steps_[s].writes;
-      if (trials_[s].dot && !std::ranges::count(arrays, *steps_[s].anchor)) {
-        arrays.insert(arrays.begin(), *steps_[s].anchor);  // the product itself, on its way
-        last_use_[*steps_[s].anchor] = s;
+      if (trials_[s].dot && !std::ranges::count(arrays, steps_[s].result())) {
+        arrays.insert(arrays.begin(), steps_[s].result());  // the product itself, on its way
+        last_use_[steps_[s].result()] = s;
         product_piece(s, reused);
       }
       for (const Id id : arrays) {
@@ -239,7 +313,7 @@ class Lowering {
   }
   /// A product that only its own step reads lies where a result of the step will be, if one fits.
   void product_piece(size_t s, std::set<size_t>& reused) {
-    const Id product = *steps_[s].anchor;
+    const Id product = steps_[s].result();
     for (const Id id : steps_[s].writes) {
       if (id == product || external_.count(id) || !may_replace(s, product, id)) continue;
       external_[product] = external_[id] = piece(bytes_of(graph_[id]), s, last_use_.at(id));
@@ -285,6 +359,15 @@ class Lowering {
     return 0.02 * static_cast<double>(plan.batch * g.m * std::max<int64_t>(g.n, 16) * g.k);
   }
 
+  FinishAt placed(const Finish& finish) const {
+    const auto array = [&](const std::optional<View>& view) -> std::optional<Array> {
+      if (!view) return {};
+      const auto bytes = static_cast<int64_t>(size_of(graph_[view->base].type));
+      return Array{buffer_of(view->base), view->offset * bytes};
+    };
+    return {array(finish.bias), finish.relu, array(finish.base), array(finish.factor),
+            finish.constant_factor};
+  }
   std::string names(const Step& step) const {
     std::vector<std::string> list;
     for (const Id id : step.members) list.emplace_back(info(graph_[id].op).name);
@@ -310,11 +393,12 @@ class Lowering {
     if (trial.dot) {
       const auto follow = trial.epilogue_apart ? nullptr : vm;
       const Node& node = graph_[*step.anchor];
-      std::string text = cat("dot ", node.shape, " over ", trial.dot->gemm.k);
+      std::string text = cat("dot ", node.shape, " over ", trial.dot->gemm.k, trial.finish.text());
       if (follow) text += cat(" + ", names(step));
       emit(s,
            dot_instruction(*trial.dot, isa_, buffer_of(step.operands[0].base),
-                           buffer_of(step.operands[1].base), buffer_of(*step.anchor), follow),
+                           buffer_of(step.operands[1].base), buffer_of(step.result()),
+                           placed(trial.finish), follow),
            dot_scratch(*trial.dot, follow.get()), std::move(text),
            dot_nanoseconds(*trial.dot) + (follow ? vm_nanoseconds(*follow) : 0));
       if (follow || !vm) return emit_combines(s);
@@ -382,15 +466,15 @@ class Lowering {
 
   void emit_conv(size_t s, const std::vector<Array>& in) {
     const Trial& trial = trials_[s];
-    const size_t out = buffer_of(*steps_[s].anchor);
+    const size_t out = buffer_of(steps_[s].result());
     if (!trial.conv) {
       const Node& node = graph_[*steps_[s].anchor];
       if (node.shape.elements() == 0) return;
       return emit(s, fill_instruction(out, node.type, 0, node.shape.elements()), 0, "fill");
     }
-    for (Instruction& i :
-         trial.conv->instructions({in[0], in[1], out, trial.conv_workspace}, isa_)) {
-      std::string text = i.text;
+    const ConvPlan::Places places{in[0], in[1], out, trial.conv_workspace, placed(trial.finish)};
+    for (Instruction& i : trial.conv->instructions(places, isa_)) {
+      std::string text = i.text + trial.finish.text();  // y is one instruction
       const double nanoseconds = 0.01 * static_cast<double>(i.flops);
       emit(s, std::move(i), static_cast<size_t>(trial.conv->scratch_bytes), std::move(text),
            nanoseconds);
