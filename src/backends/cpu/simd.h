@@ -85,7 +85,8 @@ SOMA_INLINE V load_first(const T* from, int64_t count) {
         from, _mm_cmpgt_epi32(_mm_set1_epi32(static_cast<int>(count)), _mm_setr_epi32(0, 1, 2, 3)));
 #else
   T elements[lanes] = {};
-  for (int64_t i = 0; i < count; ++i) elements[i] = from[i];
+  for (int64_t i = 0; i < lanes; ++i)
+    if (i < count) elements[i] = from[i];
   return load<V>(elements);
 #endif
 }
@@ -103,7 +104,8 @@ SOMA_INLINE void store_first(T* to, V v, int64_t count) {
 #else
   T elements[lanes];
   store(elements, v);
-  for (int64_t i = 0; i < count; ++i) to[i] = elements[i];
+  for (int64_t i = 0; i < lanes; ++i)
+    if (i < count) to[i] = elements[i];
 #endif
 }
 
