@@ -217,10 +217,11 @@ Network Train::make_network(const Dataset& train) const {
       train.is_classification() ? train.classes() : train.target_shape().elements();
   const std::string text = net_.empty() ? cat("64 relu, ", outputs) : net_;
   return usage("--net", [&] {
-    std::vector<Layer> layers =
-        parse_layers(text.starts_with('@') ? read_text(text.substr(1), max_net_text) : text);
+    const Where nowhere;  // a user of the shell has no use for this line
+    std::vector<Layer> layers = parse_layers(
+        text.starts_with('@') ? read_text(text.substr(1), max_net_text) : text, nowhere);
     if (layers.empty() || layers.front().kind() != "input") {
-      layers.insert(layers.begin(), input(train.input_shape()));
+      layers.insert(layers.begin(), input(train.input_shape(), nowhere));
     }
     for (Layer& layer : layers) {
       if (!init_.empty() && layer.has_argument("weights")) layer = layer.with("weights", init_);

@@ -105,6 +105,13 @@ void standardize(Dataset& dataset, const Standardization& standardization);
 /// Measures and applies.
 Standardization standardize(Dataset& dataset);
 
+/// A series as examples: row i has the steps i … i + steps - 1, [steps, columns], and as targets
+/// the numbers of `column` at the `horizon` steps after them, [horizon]. `series` is [time] or
+/// [time, columns]. To test on the future, keep the last rows: subset(), not split(), which
+/// shuffles. Throws ShapeError, TypeError or ArgumentError for a series that is too short, or not
+/// of floating, finite numbers.
+Dataset windows(const Tensor& series, int64_t steps, int64_t horizon = 1, int64_t column = 0);
+
 inline constexpr uint64_t default_max_bytes = uint64_t{1} << 30;
 
 /// An array from an IDX file (the format of MNIST: http://yann.lecun.com/exdb/mnist/), compressed
@@ -149,6 +156,10 @@ TrainTest fashion_mnist(const std::string& folder = "");
 /// 150 flowers, four lengths in cm, three species (Fisher, 1936), as printed in the article. Part
 /// of the library: needs no file.
 Dataset iris();
+
+/// Monthly means of the number of sunspots from January 1749 to September 2013, f32 [3177]
+/// (WDC-SILSO, Royal Observatory of Belgium). Part of the library: needs no file.
+Tensor sunspots();
 
 /// The four rows of the exclusive or: inputs [4, 2], targets f32 [4, 1]. No net of one layer learns
 /// it.

@@ -6,7 +6,7 @@
 #include <numbers>
 #include <numeric>
 
-#include "data/iris_csv.h"
+#include "data/embedded.h"
 #include "soma/data.h"
 #include "soma/error.h"
 #include "src/base/philox.h"
@@ -109,6 +109,12 @@ Dataset iris() {
   return dataset;
 }
 
+Tensor sunspots() {
+  const Dataset table =
+      parse_csv(sunspots_csv, "sunspots.csv", {.target_kind = CsvTarget::none, .drop = {"month"}});
+  return table.inputs.reshaped({table.size()});
+}
+
 Dataset xor_gate() {
   Dataset dataset =
       in_memory(Tensor::of({4, 2}, {0, 0, 0, 1, 1, 0, 1, 1}), Tensor::of({4, 1}, {0, 1, 1, 0}));
@@ -163,6 +169,16 @@ std::span<const NamedDataset> registry() {
        "Fisher (1936), as distributed with R and scikit-learn", "BSD-3-Clause (that copy)",
        [](Folder) {
          return TrainTest{iris(), {}};
+       }},
+      {"sunspots", "the number of sunspots in the next 12 months, from that in 132", "2,399 + 624",
+       "132 x 1", "WDC-SILSO, Royal Observatory of Belgium, 1749 to 2013, as in R's datasets",
+       "numbers that were counted",
+       [](Folder) {
+         // The last fifth of the months is to be predicted; no row for training sees any of it.
+         Dataset all = windows(sunspots(), 132, 12);
+         all.name = "sunspots";
+         const int64_t test = all.size() - 3177 / 5 + 11;
+         return TrainTest{all.subset(0, test - 11), all.subset(test, all.size())};
        }},
       {"xor", "the exclusive or, which no single layer learns", "4", "2", "Minsky, Papert (1969)",
        "generated",

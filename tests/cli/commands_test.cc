@@ -234,10 +234,10 @@ TEST(Architectures, AreTrainedUsedAndShownFromTheShell) {
       "3\n";
   folder.write("net.txt", text);
   const Finished train = soma_run({"train", "iris", "--net", "@" + (folder / "net.txt"), "--epochs",
-                                   "8", "--seed", "1", "--out", folder / "run"});
+                                   "30", "--lr", "0.01", "--seed", "1", "--out", folder / "run"});
   ASSERT_EQ(train.code, 0) << train.err;
   const std::string model = folder / "run/model.soma";
-  EXPECT_GT(soma_run({"evaluate", model, "iris", "--json"}).json()[0]["accuracy"], 0.6);
+  EXPECT_GT(soma_run({"evaluate", model, "iris", "--json"}).json()[0]["accuracy"], 0.8);
   EXPECT_EQ(soma_run({"predict", model}, "5.1,3.5,1.4,0.2\n").code, 0);
   const Finished layers = soma_run({"inspect", model, "--graph", folder / "net.svg"});
   for (const char* part : {"bidirectional", "residual", "reshape", "FLOPs"}) {

@@ -43,6 +43,43 @@ TEST(Sets, IrisIsTheRealOne) {
   EXPECT_EQ(data::load_csv(SOMA_SOURCE_DIR "/data/iris.csv").inputs, iris.inputs);
 }
 
+TEST(Sets, SunspotsAreTheRealOnes) {
+  const Tensor series = data::sunspots();
+  EXPECT_EQ(series.shape(), (Shape{3177}));
+  double sum = 0;
+  int64_t top = 0;
+  for (int64_t i = 0; i < 3177; ++i) {
+    sum += series.at(i);
+    if (series.at(i) > series.at(top)) top = i;
+  }
+  // As R says of its sunspot.month: mean() and which.max(), October 1957.
+  EXPECT_NEAR(sum / 3177, 51.96481, 1e-5);
+  EXPECT_EQ(top, (1957 - 1749) * 12 + 9);
+  EXPECT_NEAR(series.at(top), 253.8, 1e-4);
+
+  const auto [train, test] = data::named("sunspots");
+  EXPECT_EQ(train.size(), 2399);
+  EXPECT_EQ(test.size(), 624);
+  EXPECT_EQ(test.targets.at(test.targets.elements() - 1), series.at(3176));
+  // The first month to be predicted is the last training target's successor.
+  EXPECT_EQ(test.targets.at(0), series.at(3177 - 635));
+  EXPECT_EQ(train.targets.at(train.targets.elements() - 1), series.at(3177 - 636));
+}
+
+TEST(Windows, HoldStepsAndWhatComesNext) {
+  const Dataset one = data::windows(Tensor::of({5}, {1, 2, 3, 4, 5}), 2, 2);
+  EXPECT_EQ(one.inputs, Tensor::of({2, 2, 1}, {1, 2, 2, 3}));
+  EXPECT_EQ(one.targets, Tensor::of({2, 2}, {3, 4, 4, 5}));
+  const Tensor pairs = Tensor::of({3, 2}, {1, 10, 2, 20, 3, 30});
+  const Dataset two = data::windows(pairs, 2, 1, 1);
+  EXPECT_EQ(two.inputs, Tensor::of({1, 2, 2}, {1, 10, 2, 20}));
+  EXPECT_EQ(two.targets, Tensor::of({1, 1}, {30}));
+  EXPECT_ERROR(ArgumentError, data::windows(pairs, 3), "do not fit into a series of 3 steps");
+  EXPECT_ERROR(ArgumentError, data::windows(pairs, 1, 1, 2), "of a series of 2 columns");
+  EXPECT_ERROR(ShapeError, data::windows(Tensor(Shape{2, 2, 2}), 1), "[time, columns]");
+  EXPECT_ERROR(TypeError, data::windows(Tensor({4}, i32), 1), "cast it first");
+}
+
 TEST(Sets, FashionMnistIsTheRealOne) {
   if (!fashion_is_here()) GTEST_SKIP() << "dataset-fashion-mnist or zlib is missing";
   const auto [train, test] = data::fashion_mnist();
