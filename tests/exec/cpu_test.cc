@@ -138,7 +138,7 @@ TEST(Cpu, ProductsWithBiasAndRelu) {
     for (const int64_t columns : {1, 10, 40, 130}) {
       Graph g;
       const Value x = g.input("x", {rows, 77}), w = g.input("w", {77, columns});
-      const Value bias = g.input("bias", {columns}), all = g.input("all", {3 * columns});
+      const Value bias = g.parameter("bias", {columns}), all = g.input("all", {3 * columns});
       const Value other = g.input("other", {rows, columns}), h = g.input("h", {rows, 3});
       const Value u = g.input("u", {3, columns});
       g.output("bias", dot(x, w * 1.5) + bias);

@@ -26,7 +26,7 @@ struct ConvPlan {
   struct Places {
     Array a, b;
     size_t out, workspace;
-    FinishAt finish;  ///< Of y; a bias has a number for each channel.
+    FinishAt finish = {};  ///< Of y; a bias has a number for each channel.
   };
   /// The instructions, in order, with their texts' endings.
   virtual std::vector<Instruction> instructions(const Places& places, const Isa& isa) const = 0;

@@ -271,11 +271,12 @@ class Builder {
     return reinterpret_cast<void*>(
         isa_.map[static_cast<size_t>(MapOp::gate)][static_cast<size_t>(node.type)]);
   }
-  /// The number that a selection compares with zero, where both are of this step.
+  /// The number that a selection compares with zero, if it is at hand.
   std::optional<Id> gate_of(Id id) const {
     const auto gate = passes::gate_of(graph_, graph_[id]);
-    const bool fits = gate && std::ranges::count(step_.members, gate->comparison) &&
-                      graph_[gate->x].type == graph_[id].type && gate_kernel(graph_[id]);
+    const bool there = gate && (std::ranges::count(step_.members, gate->comparison) ||
+                                std::ranges::count(step_.reads, gate->x));
+    const bool fits = there && graph_[gate->x].type == graph_[id].type && gate_kernel(graph_[id]);
     return fits ? std::optional(gate->x) : std::nullopt;
   }
   bool only_for_gates(Id id) const {

@@ -52,7 +52,10 @@ class Lowering {
     program_.outputs = graph_.outputs().size();
     for (size_t i = 0; i < graph_.inputs().size(); ++i) external_[graph_.inputs()[i]] = i;
     trials_.resize(steps_.size());
-    if (fusion_) finish_at_once();
+    if (fusion_) {
+      remake_comparisons();
+      finish_at_once();
+    }
     find_last_uses();
     for (size_t s = 0; s < steps_.size(); ++s) try_step(s);
     place_outputs();
@@ -101,6 +104,56 @@ class Lowering {
   }
 
   // ---- what kernels do at once
+
+  /// A comparison with zero that another step's gates read is made again by them, from the number
+  /// itself where that is an array anyway.
+  void remake_comparisons() {
+    std::map<Id, size_t> writer;
+    for (size_t s = 0; s < steps_.size(); ++s) {
+      for (const Id id : steps_[s].writes) writer[id] = s;
+    }
+    for (Step& step : steps_) {
+      for (const Id id : step.members) {
+        const auto gate = passes::gate_of(graph_, graph_[id]);
+        if (!gate || !writer.count(gate->x) || !std::ranges::count(step.reads, gate->comparison)) {
+          continue;
+        }
+        if (!only_gates_read(step, gate->comparison)) continue;
+        std::erase(step.reads, gate->comparison);
+        if (!std::ranges::count(step.reads, gate->x)) step.reads.push_back(gate->x);
+        drop_unread(steps_[writer.at(gate->comparison)], gate->comparison);
+      }
+    }
+  }
+  bool only_gates_read(const Step& step, Id comparison) const {
+    return std::ranges::all_of(step.members, [&](Id id) {
+      const auto reads = [&](Id operand) {
+        return passes::link_of(graph_, operand, 0).producer == comparison;
+      };
+      if (std::ranges::none_of(graph_[id].in, reads)) return true;
+      const auto gate = passes::gate_of(graph_, graph_[id]);
+      return gate && gate->comparison == comparison && !reads(graph_[id].in[1]);
+    });
+  }
+  /// Takes a member out of its step when no step needs it any more.
+  void drop_unread(Step& step, Id member) {
+    for (const auto& output : graph_.outputs()) {
+      if (output.id == member) return;
+    }
+    for (const Step& other : steps_) {
+      if (std::ranges::count(other.reads, member)) return;
+    }
+    std::erase(step.writes, member);
+    const auto reads = [&](Id operand) {
+      return passes::link_of(graph_, operand, step.columns).producer == member;
+    };
+    for (const Id id : step.members) {
+      if (std::ranges::any_of(graph_[id].in, reads)) return;
+    }
+    const auto at = std::ranges::find(step.members, member) - step.members.begin();
+    step.members.erase(step.members.begin() + at);
+    step.levels.erase(step.levels.begin() + at);
+  }
 
   void finish_at_once() {
     std::vector<size_t> emptied;
