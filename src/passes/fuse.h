@@ -38,6 +38,13 @@ struct Step {
   std::vector<Id> reads;         ///< Arrays read, each once.
   std::vector<Id> writes;        ///< Arrays that later steps, outputs or updates need.
 
+  /// Why the first member did not join the step that computes one of its operands.
+  struct Apart {
+    Id from;
+    const char* why;
+  };
+  std::optional<Apart> apart;
+
   bool fused(const Graph& graph) const;
   Id result() const { return finished ? *finished : *anchor; }  ///< What an anchor's kernel makes.
 };
@@ -54,7 +61,8 @@ struct Link {
 };
 Link link_of(const Graph& graph, Id operand, int64_t columns);
 
-/// What select(x > 0, v, 0) looks at: relu when v is x, and its gradient otherwise.
+/// What select(x > 0, v, 0) looks at, for numbers of one type with a fraction: relu when v is x,
+/// and its gradient otherwise.
 struct Gate {
   Id comparison, x;
 };

@@ -200,6 +200,25 @@ TEST(Cpu, ReluAndItsGradient) {
       << plan.explain();
 }
 
+TEST(Cpu, GatesOfNumbersThatAnotherStepCompares) {
+  for (const bool others_look : {false, true}) {
+    Graph g;
+    const Value source = g.input("source", {20, 6}), index = g.input("i", {9}, i32);
+    const Value x = gather(source, index), positive = x > 0.0;
+    const Value u = g.input("u", {9, 5}), w = g.input("w", {5, 6});
+    for (int i = 1; i <= 3; ++i) {
+      const Value v = dot(u * static_cast<double>(i), w);
+      g.output(cat("gate", i), exp(select(positive, v, 0.0)));
+      g.output(cat("sum", i), sum(v, {0}));
+    }
+    const Value wide = cast(dot(u * 4.0, w), f64);
+    if (others_look) g.output("wide", select(positive, wide, g.constant(0, wide.shape(), f64)));
+    if (others_look) g.output("both", select(positive, dot(u * 5.0, w), x));
+    if (others_look) g.output("comparison", positive);
+    expect_cpu_agrees(g, 1, 1e-4);
+  }
+}
+
 TEST(Cpu, ConvolutionsWithBiasAndRelu) {
   const auto relu = [](Value x) { return select(x > 0.0, x, 0.0); };
   for (const int64_t samples : {1, 3}) {
@@ -345,6 +364,23 @@ TEST(Cpu, ScanOfOneStep) {
   g.output("loss", loss);
   g.output("dw", gradients(loss, std::vector<Value>{w})[0]);
   expect_cpu_agrees(g, 1, 1e-4);
+}
+
+TEST(Cpu, ScansByBlocksOfRows) {
+  for (const int64_t batch : {32, 37, 64}) {  // whole blocks, and rows that fill none
+    Graph g;
+    const Value x = g.input("x", {5, batch, 3}), w = g.parameter("w", {8, 20});
+    const Value bias = g.parameter("b", {20});
+    const Value y = lstm(g, x, w, bias, 5);
+    const auto d = gradients(sum(square(y)), std::vector<Value>{w, bias, x});
+    g.output("y", y);
+    for (const Value gradient : d) g.output(cat("d", gradient.id()), gradient);
+    expect_cpu_agrees(g, 1, 1e-4);
+    EXPECT_NE(compile(g, Device::cpu(2)).explain().find("by blocks of 16 rows"), std::string::npos);
+    const auto inputs = random_inputs(g, 1);
+    const RunResult one = run_plan(g, inputs, Device::cpu(1));
+    EXPECT_TRUE(run_plan(g, inputs, Device::cpu(7)).outputs == one.outputs);
+  }
 }
 
 TEST(Cpu, EmptyAndSingle) {

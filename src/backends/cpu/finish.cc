@@ -1,7 +1,7 @@
 #include "src/backends/cpu/finish.h"
 
 #include <algorithm>
-#include <vector>
+#include <utility>
 
 namespace soma::cpu {
 
@@ -26,6 +26,8 @@ bool is_bias(const View& view, const Shape& shape, BiasOf of) {
 class Taker {
  public:
   Taker(const Graph& graph, Step& step, Id& made) : graph_(graph), step_(step), made_(made) {}
+
+  std::vector<Id> taken;
 
   std::optional<View> bias(BiasOf of) {
     const auto readers = users(made_);
@@ -71,8 +73,8 @@ class Taker {
     }
     finish.base = base;
     made_ = steps[0];
-    step_.members.clear();
-    step_.levels.clear();
+    take(products[0]);
+    take(made_);
   }
 
   bool relu() {
@@ -111,6 +113,7 @@ class Taker {
     const auto at = std::ranges::find(step_.members, id) - step_.members.begin();
     step_.members.erase(step_.members.begin() + at);
     step_.levels.erase(step_.levels.begin() + at);
+    taken.push_back(id);
   }
 
   const Graph& graph_;
@@ -129,12 +132,15 @@ Finish take_finish(const Graph& graph, Step& step, Id& made, BiasOf of) {
   Finish finish;
   finish.bias = taker.bias(of);
   finish.relu = taker.relu();
+  finish.members = std::move(taker.taken);
   return finish;
 }
 
 Finish take_descent(const Graph& graph, Step& step, Id& made) {
   Finish finish;
-  Taker(graph, step, made).descent(finish);
+  Taker taker(graph, step, made);
+  taker.descent(finish);
+  finish.members = std::move(taker.taken);
   return finish;
 }
 

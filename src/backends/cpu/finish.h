@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "src/backends/cpu/opaque.h"
 #include "src/passes/fuse.h"
@@ -19,6 +20,7 @@ struct Finish {
   /// Or: base - factor · sum, the factor a constant or one number of an array.
   std::optional<passes::View> base, factor;
   double constant_factor = 1;
+  std::vector<Id> members;   ///< The nodes that this is.
   std::string text() const;  ///< " + bias + relu"
 };
 /// The same with arrays in their buffers.

@@ -276,8 +276,7 @@ class Builder {
     const auto gate = passes::gate_of(graph_, graph_[id]);
     const bool there = gate && (std::ranges::count(step_.members, gate->comparison) ||
                                 std::ranges::count(step_.reads, gate->x));
-    const bool fits = there && graph_[gate->x].type == graph_[id].type && gate_kernel(graph_[id]);
-    return fits ? std::optional(gate->x) : std::nullopt;
+    return there ? std::optional(gate->x) : std::nullopt;
   }
   bool only_for_gates(Id id) const {
     if (graph_[id].op != Op::lt || written(id)) return false;
