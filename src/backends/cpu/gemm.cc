@@ -67,8 +67,8 @@ void cut(GemmPlan& plan, Rows rows) {
 }  // namespace
 
 int64_t gemm_depth_block(int64_t k, DType type, int64_t n) {
-  const int64_t most =
-      std::min<int64_t>(1024 / static_cast<int64_t>(size_of(type)), 2 * round_up(n, 16));
+  const int64_t most = std::min<int64_t>(1024 / static_cast<int64_t>(size_of(type)),
+                                         2 * round_up(std::max<int64_t>(n, 1), 16));
   const int64_t blocks = std::max<int64_t>(1, ceil_div(k, most));
   return std::max<int64_t>(4, round_up(ceil_div(k, blocks), 4));
 }
@@ -92,7 +92,8 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool trans
   GemmPlan plan{m,    n, k, transpose_a, transpose_b, lda, ldb,   ldc,
                 type, 1, 1, 32,          false,       0,   false, false};
   const int64_t bytes = static_cast<int64_t>(size_of(type));
-  plan.depth_block = gemm_depth_block(k, type, n);
+  // The gradient of weights has a transposed A and many rows, never one.
+  plan.depth_block = transpose_a ? gemm_depth_block(k, type) : gemm_depth_block(k, type, n);
   // Long columns of rows that lie pages apart strain the address translation; copying them once per
   // chunk is cheaper.
   plan.pack_b = !transpose_b && ldb * bytes >= 4096 && plan.depth_block * bytes >= 768;

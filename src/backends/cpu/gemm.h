@@ -1,8 +1,8 @@
 // Matrix product for plans: C[M,N] (+)= op(A) op(B), cut into rectangles of C that any thread may
 // compute in any order. A plan fixes the cut from the shape alone, never from the thread count, and
-// every element of C sums its products in an order that depends on K and N alone. So the bits are
-// the same for any number of threads; a row of C does not even depend on how many other rows there
-// are.
+// every element of C sums its products in an order that depends on K, N and op alone. So the bits
+// are the same for any number of threads; a row of C does not even depend on how many other rows
+// there are.
 #pragma once
 
 #include <cstdint>

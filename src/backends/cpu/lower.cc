@@ -194,10 +194,8 @@ class Lowering {
   }
   /// Is this one matrix, and each sum complete when it first reaches memory?
   bool in_one_block(const Step& step) const {
-    const Node& node = graph_[*step.anchor];
-    const Shape& a = step.operands[0].shape;
-    const int64_t k = a[a.rank() - (node.as<DotAttr>().transpose_a ? 2 : 1)];
-    return node.shape.rank() == 2 && gemm_depth_block(k, node.type, node.shape.back()) >= k;
+    const DotPlan plan = plan_dot(graph_[*step.anchor], step.operands[0], step.operands[1], false);
+    return plan.batch == 1 && plan.gemm.depth_block >= plan.gemm.k;
   }
   /// The maps that go on with a convolution are a step of their own: the one that reads it, if all
   /// else that this one reads is there before the convolution.
