@@ -543,6 +543,20 @@ Link link_of(const Graph& graph, Id operand, int64_t columns) {
   return {id, false};
 }
 
+std::optional<Gate> gate_of(const Graph& graph, const Node& select) {
+  const auto is_zero = [&](Id id) {
+    const Node& base = graph[load_view(graph, id).base];
+    return base.op == Op::constant && base.as<ConstantAttr>().value == 0;
+  };
+  if (select.op != Op::select || !is_zero(select.in[2])) return {};
+  const Id comparison = without_reshapes(graph, select.in[0]);
+  const Node& above = graph[comparison];
+  if (above.op != Op::lt || !is_zero(above.in[0])) return {};
+  const Id x = without_reshapes(graph, above.in[1]);
+  if (!is_float(select.type) || graph[x].type != select.type) return {};
+  return Gate{comparison, x};
+}
+
 View load_view(const Graph& graph, Id operand) {
   return view_of(graph, without_reshapes(graph, operand));
 }

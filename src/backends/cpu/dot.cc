@@ -52,22 +52,39 @@ int64_t batch_offset(const Matrices& m, int64_t index) {
 struct DotArgs {
   DotPlan plan;
   const Isa* isa;
+  size_t a, b, c;
+  FinishAt finish;
   std::shared_ptr<const VmProgram> epilogue;
   size_t vm_scratch;
 };
+
+double factor_of(const DotArgs& d, Memory memory) {
+  if (!d.finish.factor) return d.finish.constant_factor;
+  const std::byte* at = memory[d.finish.factor->buffer] + d.finish.factor->offset;
+  if (d.plan.gemm.type == f64) return *reinterpret_cast<const double*>(at);
+  return static_cast<double>(*reinterpret_cast<const float*>(at));
+}
 
 void run_dot(const void* args, Memory memory, int64_t begin, int64_t end,
              std::byte* scratch) noexcept {
   const auto& d = *static_cast<const DotArgs*>(args);
   const DotPlan& p = d.plan;
   const auto bytes = static_cast<int64_t>(size_of(p.gemm.type));
-  const int64_t each = p.gemm.chunks();
+  const bool single = p.batch == 1;
+  const int64_t each = single ? end : p.gemm.chunks();
+  const std::byte *a = memory[d.a], *b = memory[d.b];
+  GemmFinish finish{false, d.finish.bias_in(memory), d.finish.relu};
+  if (d.finish.base) {
+    finish.base = memory[d.finish.base->buffer];
+    finish.factor = factor_of(d, memory);
+  }
   for (int64_t chunk = begin; chunk < end; ++chunk) {
-    const int64_t matrix = chunk / each;
-    gemm_chunk(*d.isa, p.gemm, memory[p.a.buffer] + batch_offset(p.a, matrix) * bytes,
-               memory[p.b.buffer] + batch_offset(p.b, matrix) * bytes, nullptr,
-               memory[p.c.buffer] + batch_offset(p.c, matrix) * bytes, scratch + d.vm_scratch,
-               chunk % each, false);
+    const int64_t matrix = single ? 0 : chunk / each;
+    const auto at = [&](const Matrices& m) {
+      return (single ? m.offset : batch_offset(m, matrix)) * bytes;
+    };
+    gemm_chunk(*d.isa, p.gemm, a + at(p.a), b + at(p.b), memory[d.c] + at(p.c),
+               scratch + d.vm_scratch, chunk - matrix * each, finish);
     if (d.epilogue) run_vm(*d.epilogue, memory, chunk, chunk + 1, scratch);
   }
 }
@@ -109,19 +126,15 @@ DotPlan plan_dot(const Graph& graph, const passes::Step& step) {
 void DotPlan::cut_nothing() {
   gemm.row_step = std::max<int64_t>(gemm.m, 1);  // taller tiles need no more scratch
   gemm.col_step = std::max<int64_t>(gemm.n, 1);
+  gemm.single_chunk = gemm.chunks() == 1;
   whole_rows = true;
 }
 
 Instruction dot_instruction(const DotPlan& plan, const Isa& isa, size_t a, size_t b, size_t c,
-                            std::shared_ptr<const VmProgram> epilogue) {
-  auto args = std::make_shared<DotArgs>();
-  args->plan = plan;
-  args->plan.a.buffer = a;
-  args->plan.b.buffer = b;
-  args->plan.c.buffer = c;
-  args->isa = &isa;
-  args->vm_scratch = vm_scratch(epilogue.get());
-  args->epilogue = std::move(epilogue);
+                            FinishAt finish, std::shared_ptr<const VmProgram> epilogue) {
+  const size_t scratch = vm_scratch(epilogue.get());
+  auto args =
+      std::make_shared<DotArgs>(DotArgs{plan, &isa, a, b, c, finish, std::move(epilogue), scratch});
   Instruction result;
   result.kernel = run_dot;
   result.chunks = plan.chunks();

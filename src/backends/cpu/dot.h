@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "src/backends/cpu/finish.h"
 #include "src/backends/cpu/gemm.h"
 #include "src/backends/cpu/vm.h"
 #include "src/exec/program.h"
@@ -12,7 +13,6 @@ namespace soma::cpu {
 
 /// One operand of a batched product: matrices inside a buffer.
 struct Matrices {
-  size_t buffer = 0;
   int64_t offset = 0;  ///< Elements.
   Shape batch;         ///< Extents and strides (elements) of the batch axes.
   Dims batch_strides;
@@ -35,9 +35,10 @@ struct DotPlan {
 };
 DotPlan plan_dot(const Graph& graph, const passes::Step& step);
 
-/// `epilogue` may be null. Its chunks are those of the product.
+/// `a`, `b` and `c` are the buffers of operands and result. `epilogue` may be null. Its chunks are
+/// those of the product.
 Instruction dot_instruction(const DotPlan& plan, const Isa& isa, size_t a, size_t b, size_t c,
-                            std::shared_ptr<const VmProgram> epilogue);
+                            FinishAt finish, std::shared_ptr<const VmProgram> epilogue);
 /// Scratch bytes of a worker.
 size_t dot_scratch(const DotPlan& plan, const VmProgram* epilogue);
 

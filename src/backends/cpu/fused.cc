@@ -1,9 +1,12 @@
 #include "src/backends/cpu/fused.h"
 
 #include <algorithm>
+#include <array>
+#include <span>
 
 #include "soma/error.h"
 #include "src/base/text.h"
+#include "src/base/visit.h"
 
 namespace soma::cpu {
 
@@ -36,6 +39,7 @@ class Builder {
   FusedStep run() {
     for (size_t i = 0; i < step_.members.size(); ++i) member(step_.members[i], step_.levels[i]);
     allocate_registers();
+    make_constants();
     return std::move(out_);
   }
 
@@ -81,7 +85,7 @@ class Builder {
     }
     if (chunk && *chunk % grain != 0) grain = needed;
     auto& p = program();
-    p.block = grain * std::max<int64_t>(1, block_target / grain);
+    p.block = grain * std::max<int64_t>(1, std::min(block_target, p.elements) / grain);
     if (chunk) {
       p.chunk = *chunk;
       while (p.chunk % p.block != 0 && p.block > grain) p.block -= grain;
@@ -105,7 +109,7 @@ class Builder {
   uint16_t memory_slot(DType type, Level level, size_t buffer, int64_t offset) {
     const uint16_t s = slot(type, level);
     auto& made = program().slots[s];
-    made.in_memory = true;
+    made.place = VmSlot::Place::memory;
     made.buffer = buffer;
     made.offset = offset;
     return s;
@@ -148,7 +152,7 @@ class Builder {
       const uint16_t row = touch(it->second), dst = slot(graph_[id].type, Level::full);
       return emit({VmOp::Kind::expand, Level::full, dst, row});
     }
-    if (step_.anchor == link.producer && !link.repeats_rows) {
+    if (step_.anchor && step_.result() == link.producer && !link.repeats_rows) {
       note_read(link.producer, true, level);
       const uint16_t s = memory_slot(graph_[id].type, level, buffer_of_(link.producer), 0);
       base_of_[s] = link.producer;
@@ -162,10 +166,10 @@ class Builder {
     const int64_t repeat = period(view);
     const bool once = level == Level::full && program().block % repeat == 0;
     if (base.op == Op::constant) {
-      const uint16_t dst = slot(type, level);
-      VmOp op{VmOp::Kind::fill, level, dst};
-      op.value = base.as<ConstantAttr>().value;
-      return emit(op, true);
+      const uint16_t s = slot(type, level);
+      program().slots[s].place = VmSlot::Place::constant;
+      program().slots[s].value = base.as<ConstantAttr>().value;
+      return s;
     }
     if (base.op == Op::iota || base.op == Op::rng) return generate(view, base, type, level);
     if (view.contiguous()) {
@@ -248,13 +252,21 @@ class Builder {
     const Node& node = graph_[id];
     if (node.op == Op::reduce) return reduce(id, level);
     if (info(node.op).kind != OpClass::map) return copy(id, level);
+    if (only_for_gates(id)) return;
+    if (const auto gate = gate_of(id)) {
+      return map(id, level, gate_kernel(node), std::array{*gate, node.in[1]});
+    }
     if (node.in.size() == 2 && map_by_rows(id, level)) return;
-    VmOp op = map_operation(node, level);
+    map(id, level, map_operation(node, level).kernel, node.in);
+  }
+  void map(Id id, Level level, void* kernel, std::span<const Id> in) {
+    VmOp op{VmOp::Kind::map, level};
+    op.kernel = kernel;
     uint16_t* const operands[] = {&op.a, &op.b, &op.c};
-    for (size_t i = 0; i < node.in.size(); ++i) *operands[i] = operand(node.in[i], level);
-    for (size_t i = 0; i < node.in.size(); ++i) touch(*operands[i]);  // expansions came between
-    if (node.in.size() < 2) op.b = op.a;
-    if (node.in.size() < 3) op.c = op.a;
+    for (size_t i = 0; i < in.size(); ++i) *operands[i] = operand(in[i], level);
+    for (size_t i = 0; i < in.size(); ++i) touch(*operands[i]);  // expansions came between
+    if (in.size() < 2) op.b = op.a;
+    if (in.size() < 3) op.c = op.a;
     op.dst = result_slot(id, level);
     finish(id, op);
   }
@@ -280,6 +292,29 @@ class Builder {
       return true;
     }
     return false;
+  }
+
+  // A comparison with zero and the selection by it are one operation.
+  void* gate_kernel(const Node& node) const {
+    return reinterpret_cast<void*>(
+        isa_.map[static_cast<size_t>(MapOp::gate)][static_cast<size_t>(node.type)]);
+  }
+  /// The number that a selection compares with zero, if it is at hand.
+  std::optional<Id> gate_of(Id id) const {
+    const auto gate = passes::gate_of(graph_, graph_[id]);
+    const bool there = gate && (std::ranges::count(step_.members, gate->comparison) ||
+                                std::ranges::count(step_.reads, gate->x));
+    return there ? std::optional(gate->x) : std::nullopt;
+  }
+  bool only_for_gates(Id id) const {
+    if (graph_[id].op != Op::lt || written(id)) return false;
+    return std::ranges::all_of(step_.members, [&](Id user) {
+      const auto& in = graph_[user].in;
+      const auto reads = [&](Id operand) {
+        return passes::link_of(graph_, operand, step_.columns).producer == id;
+      };
+      return std::ranges::none_of(in, reads) || (gate_of(user) && !reads(in[1]));
+    });
   }
 
   /// A leaf or a move that must lie in memory.
@@ -394,6 +429,19 @@ class Builder {
 
   // ---- registers
 
+  void make_constants() {
+    auto& p = program();
+    for (VmSlot& s : p.slots) {
+      if (s.place != VmSlot::Place::constant) continue;
+      const int64_t n = s.level == Level::row ? p.block / p.columns : p.block;
+      s.reg = p.constants.size();
+      p.constants.resize(s.reg + (static_cast<size_t>(n) * size_of(s.type) + 63) / 64 * 64);
+      visit_type(s.type, [&]<class T>(T) {
+        std::fill_n(reinterpret_cast<T*>(p.constants.data() + s.reg), n, static_cast<T>(s.value));
+      });
+    }
+  }
+
   void allocate_registers() {
     auto& p = program();
     std::vector<size_t> last(p.slots.size(), 0);
@@ -423,7 +471,7 @@ class Builder {
     std::vector<bool> given(p.slots.size(), false);
     for (size_t i = 0; i < p.each.size(); ++i) {
       const VmOp& op = p.each[i];
-      if (!p.slots[op.dst].in_memory && !pinned[op.dst]) {
+      if (p.slots[op.dst].place == VmSlot::Place::reg && !pinned[op.dst]) {
         take(op.dst);
         given[op.dst] = true;
       }

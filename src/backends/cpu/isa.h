@@ -40,8 +40,9 @@ enum class MapOp : uint8_t {
   lt,
   eq,      // dst (bool) = f(a, b)
   select,  // dst = a (bool) ? b : c
+  gate,    // dst = a > 0 ? b : 0: relu and its gradient, which are two primitives
 };
-inline constexpr int map_op_count = static_cast<int>(MapOp::select) + 1;
+inline constexpr int map_op_count = static_cast<int>(MapOp::gate) + 1;
 
 /// Elementwise over `n` contiguous elements, aligned to no more than themselves. `dst` may be
 /// exactly one of the operands when their elements are equally wide; otherwise they must not
@@ -99,8 +100,13 @@ struct GemmBlock {
   // Not null: row p of op(B) starts b_rows[p] elements from b instead of p * ldb. Neither transpose
   // flag nor pack_b may be set then, and a tile's width past the columns of each row is read.
   const int64_t* b_rows;
-  const void* bias;  // initialises every row of C when not null, unless accumulating
-  bool accumulate;
+  bool single_column;  // C is one column, A is not transposed, B without gaps
+  bool accumulate;     // onto C
+  const void* bias;    // when not null, a number for each column, added in the end
+  bool bias_of_rows;   // ... for each row
+  bool relu;           // then all that is not above zero becomes zero
+  const void* base;    // when not null: C = base - factor * sum instead, if kc covers the depth;
+  double factor;       // base lies like C, and may be C
   void* scratch;
 };
 using GemmKernel = void(const GemmBlock& block) noexcept;

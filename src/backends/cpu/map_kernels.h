@@ -49,6 +49,7 @@ SOMA_OPERATION(Max, (T a, T b), ((a > b) | (a != a)) ? a : b);
 SOMA_OPERATION(Min, (T a, T b), ((a < b) | (a != a)) ? a : b);
 SOMA_OPERATION(Lt, (T a, T b), static_cast<uint8_t>(a < b));
 SOMA_OPERATION(Eq, (T a, T b), static_cast<uint8_t>(a == b));
+SOMA_OPERATION(Gate, (T a, T b), a > 0 ? b : T{});
 #undef SOMA_OPERATION
 
 struct Negate {
@@ -222,6 +223,23 @@ SOMA_INLINE Wide widened(const float* from) {
 SOMA_INLINE void store_narrowed(float* to, Wide value) {
   store(to, __builtin_convertvector(value, Narrow));
 }
+/// The first elements, the others zero.
+SOMA_INLINE Wide widened_first(const float* from, int64_t count) {
+#if defined(__AVX512VL__)
+  const auto mask = static_cast<__mmask8>((1u << count) - 1);
+  return _mm512_maskz_cvtps_pd(0xff, _mm256_maskz_loadu_ps(mask, from));
+#else
+  return __builtin_convertvector(load_first<Narrow>(from, count), Wide);
+#endif
+}
+SOMA_INLINE void store_first_narrowed(float* to, Wide value, int64_t count) {
+  const Narrow narrow = __builtin_convertvector(value, Narrow);
+#if defined(__AVX512VL__)
+  _mm256_mask_storeu_ps(to, static_cast<__mmask8>((1u << count) - 1), narrow);
+#else
+  store_first(to, narrow, count);
+#endif
+}
 
 // The last, partial vector takes the same path as the others, so that an element's bits do not
 // depend on its position.
@@ -232,10 +250,7 @@ void vector_1(void* dst, const void* a, const void*, const void*, int64_t n) noe
   const float* x = static_cast<const float*>(a);
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) store_narrowed(d + i, Op::vector(widened(x + i)));
-  float rest[lanes] = {};
-  for (int64_t j = i; j < n; ++j) rest[j - i] = x[j];
-  if (i < n) store_narrowed(rest, Op::vector(widened(rest)));
-  for (int64_t j = i; j < n; ++j) d[j] = rest[j - i];
+  if (i < n) store_first_narrowed(d + i, Op::vector(widened_first(x + i, n - i)), n - i);
 }
 template <class Op>
 void floats_1(void* dst, const void* a, const void*, const void*, int64_t n) noexcept {
@@ -254,10 +269,9 @@ void vector_2(void* dst, const void* a, const void* b, const void*, int64_t n) n
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes)
     store_narrowed(d + i, Op::vector(widened(x + i), widened(y + i)));
-  float left[lanes] = {}, right[lanes] = {};
-  for (int64_t j = i; j < n; ++j) left[j - i] = x[j], right[j - i] = y[j];
-  if (i < n) store_narrowed(left, Op::vector(widened(left), widened(right)));
-  for (int64_t j = i; j < n; ++j) d[j] = left[j - i];
+  if (i < n)
+    store_first_narrowed(
+        d + i, Op::vector(widened_first(x + i, n - i), widened_first(y + i, n - i)), n - i);
 }
 
 // --- Tables --------------------------------------------------------------------------------------
@@ -344,6 +358,8 @@ constexpr void set_maps(Isa& isa) {
   set_rows<Min>(isa, MapOp::min);
   set_comparison<Lt>(row(MapOp::lt));
   set_comparison<Eq>(row(MapOp::eq));
+  row(MapOp::gate)[0] = map_2<Gate, float>;
+  row(MapOp::gate)[1] = map_2<Gate, double>;
   auto& select = row(MapOp::select);
   select[0] = map_select<float>;
   select[1] = map_select<double>;

@@ -138,9 +138,21 @@ SOMA_INLINE F tanh_of_floats(F x) {
   return __builtin_bit_cast(F, __builtin_bit_cast(Word, result) | sign);
 }
 
+/// 1 / x for numbers far from overflow, better than float32 needs.
+template <class D>
+SOMA_INLINE D reciprocal(D x) {
+  return 1.0 / x;
+}
+#if defined(__AVX512F__)
+SOMA_INLINE Vector<double, 8> reciprocal(Vector<double, 8> x) {  // a third of a division's time
+  const Vector<double, 8> guess = _mm512_maskz_rcp14_pd(0xff, x), error = 1.0 - x * guess;
+  return multiply_add(guess, multiply_add(error, error, error), guess);
+}
+#endif
+
 template <class D>
 SOMA_INLINE D sigmoid(D x) {
-  return 1.0 / (exp(-x) + 1.0);
+  return reciprocal(exp(-x) + 1.0);
 }
 
 /// erf(x) = 1 - e^(-t R(t)) with t = |x|; R is smooth on [0, 4], where float32 reaches 1.
