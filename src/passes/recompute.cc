@@ -10,8 +10,10 @@ namespace {
 
 constexpr int nowhere = -1;
 constexpr size_t most_members = 96;
-// Costs an element, in reads of an array from memory; a write reads it, too.
-constexpr double stored = 2, cheap = 0.1, transcendental = 1.5;
+// Costs an element, in reads of an array from memory; a write reads it, too. From an array that is
+// small enough to stay in a cache, reading is worth less than any transcendental function.
+constexpr double stored = 2, cheap = 0.1, transcendental = 1.5, transcendental_near = 8;
+constexpr double near = 256e3;  // bytes
 
 class Recomputation {
  public:
@@ -41,6 +43,11 @@ class Recomputation {
   double bytes(Id id) const {
     return static_cast<double>(graph_[id].shape.elements()) *
            static_cast<double>(size_of(graph_[id].type));
+  }
+
+  double cost(Id map) const {
+    if (info(graph_[map].op).is(OpInfo::cheap)) return cheap;
+    return bytes(map) < near ? transcendental_near : transcendental;
   }
 
   /// The map behind an operand that step may compute again: read element by element, not stored.
@@ -126,7 +133,7 @@ class Recomputation {
       }
       double computing = 0;
       for (const Id map : plan.maps) {
-        computing += (info(graph_[map].op).is(OpInfo::cheap) ? cheap : transcendental) * bytes(map);
+        computing += cost(map) * bytes(map);
       }
       for (const Id base : plan.arrays) {
         if (!read.contains(base)) computing += bytes(base);
