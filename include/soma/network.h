@@ -280,6 +280,8 @@ class Network {
                std::vector<Id>* ends) const;
   Graph graph_of(int64_t batch, BuildMode mode, int64_t steps) const;
   const Device& own_device() const;
+  /// Inputs and results in the order of inputs() and outputs().
+  std::vector<Tensor> predict(const std::vector<const Tensor*>& inputs, const Device& device) const;
   void check_frozen(const Layer& layer, LayerInfo& row) const;
   void count_pruned();
   void allocate();

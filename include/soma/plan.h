@@ -36,7 +36,8 @@ class Device {
   std::shared_ptr<Impl> impl_;
 };
 
-/// Read-only view of a result; valid until the next run() or the plan's end.
+/// Read-only view of a result. A plan's results stay in the same place until its end: a view taken
+/// once shows the numbers of every later run().
 struct View {
   const std::byte* data = nullptr;
   Shape shape;

@@ -69,6 +69,7 @@ class Stream {
   Plan plan_;
   Shape input_shape_;
   std::span<float> input_;
+  View output_;
   Tensors state_;
 };
 

@@ -9,6 +9,10 @@
 #include "src/base/text.h"
 #include "src/base/visit.h"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace soma {
 
 namespace {
@@ -75,11 +79,23 @@ void Tensor::Free::operator()(std::byte* pointer) const {
   ::operator delete[](pointer, std::align_val_t{64});
 }
 
+/// Large arrays are faster in large pages: fewer addresses to translate.
+static void prefer_large_pages([[maybe_unused]] std::byte* begin, [[maybe_unused]] size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  constexpr uintptr_t page = uintptr_t{2} << 20;
+  const auto address = reinterpret_cast<uintptr_t>(begin);
+  const uintptr_t first = (address + page - 1) / page * page, end = (address + bytes) / page * page;
+  // A wish: where it cannot be granted, nothing is lost.
+  if (end > first + page) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+#endif
+}
+
 Tensor::Tensor(Shape shape, DType type) : shape_(shape), type_(type) {
   for (const int64_t extent : shape) {
     if (extent < 0) throw ShapeError(cat("a tensor cannot have the shape ", shape));
   }
   buffer_.reset(new (std::align_val_t{64}) std::byte[std::max<size_t>(bytes(), 1)]);
+  prefer_large_pages(buffer_.get(), bytes());
   std::memset(buffer_.get(), 0, bytes());
 }
 

@@ -17,11 +17,11 @@ size_t aligned(size_t bytes) { return (bytes + alignment - 1) / alignment * alig
 
 template <class Slots>
 auto& slot_named(Slots& slots, std::string_view name, std::string_view what) {
-  std::vector<std::string> names;
   for (auto& slot : slots) {
     if (slot.name == name) return slot;
-    names.push_back(slot.name);
   }
+  std::vector<std::string> names;
+  for (auto& slot : slots) names.push_back(slot.name);
   std::string hint = did_you_mean(name, names);
   if (hint.empty()) hint = cat("; it has ", join(names, ", "));
   throw GraphError(cat("the plan has no ", what, " named \"", name, "\"", hint));
@@ -88,6 +88,7 @@ void Plan::bind(std::string_view input, Tensor& tensor) {
                         " was bound; cast() it first"));
   }
   slot.data = tensor.raw();
+  impl_->moved = true;
 }
 
 void Plan::bind(std::string_view input, const void* data) {
@@ -98,6 +99,7 @@ void Plan::bind(std::string_view input, const void* data) {
   if (data == nullptr) throw ArgumentError(cat("\"", input, "\" was bound to no memory"));
   // Data is only read; the slot's pointer is shared with inputs that are written.
   slot.data = const_cast<std::byte*>(static_cast<const std::byte*>(data));
+  impl_->moved = true;
 }
 
 void Plan::bind(Tensors& tensors) {

@@ -34,6 +34,7 @@ struct Plan::Impl {
 
   std::vector<Slot> inputs;   ///< In the order of Graph::inputs().
   std::vector<Slot> outputs;  ///< In the order of Graph::outputs().
+  bool moved = true;          ///< A slot has other memory than in the last run.
   Tensor slot_memory;
 };
 

@@ -106,8 +106,8 @@ Value scores_of(Value query, Value key, double scale) {
   const Shape q = query.shape();
   const int64_t kv_heads = key.extent(1);
   if (scale == 0) scale = 1 / std::sqrt(static_cast<double>(q[3]));
-  const Value rows = reshape(query * scale, {q[0], kv_heads, q[1] / kv_heads * q[2], q[3]});
-  return reshape(dot(rows, key, false, true), {q[0], q[1], q[2], key.extent(2)});
+  const Value rows = reshape(query, {q[0], kv_heads, q[1] / kv_heads * q[2], q[3]});
+  return reshape(dot(rows, key, false, true), {q[0], q[1], q[2], key.extent(2)}) * scale;
 }
 
 Value mix(Value weights, Value value) {

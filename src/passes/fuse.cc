@@ -1,11 +1,13 @@
 #include "src/passes/fuse.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
-#include <queue>
 #include <set>
 
+#include "src/passes/order.h"
 #include "src/passes/passes.h"
+#include "src/passes/recompute.h"
 
 namespace soma::passes {
 
@@ -23,11 +25,6 @@ int64_t repeated_columns(const Node& node) {
   int64_t columns = 1;
   for (int i = attr.dims.size(); i < attr.shape.rank(); ++i) columns *= attr.shape[i];
   return columns;
-}
-
-Id without_reshapes(const Graph& graph, Id id) {
-  while (graph[id].op == Op::reshape) id = graph[id].in[0];
-  return id;
 }
 
 enum class ReduceForm { rows, columns, other };
@@ -52,6 +49,7 @@ class Fuser {
       : graph_(graph),
         enabled_(enabled),
         live_(live_nodes(graph)),
+        uses_(count_uses(graph, live_)),
         hidden_(enabled ? only_spread(graph, live_) : std::vector<bool>(graph.size(), false)),
         step_of_(graph.size(), no_step) {}
 
@@ -59,12 +57,28 @@ class Fuser {
     for (Id id = 0; id < graph_.size(); ++id) {
       if (live_[id] && !hidden_[id]) place(id);
     }
+    if (enabled_) recompute_maps();
     forget_merged();
     collect_reads();
-    return in_order();
+    std::vector<Step> steps;
+    for (Cluster& cluster : clusters_) {
+      if (cluster.alive) steps.push_back(std::move(cluster.step));
+    }
+    return in_order(graph_, std::move(steps));
   }
 
  private:
+  static std::vector<int> count_uses(const Graph& graph, const std::vector<bool>& live) {
+    std::vector<int> uses(graph.size(), 0);
+    for (Id id = 0; id < graph.size(); ++id) {
+      if (!live[id]) continue;
+      for (const Id operand : graph[id].in) ++uses[operand];
+    }
+    for (const auto& output : graph.outputs()) ++uses[output.id];
+    for (const auto& update : graph.updates()) ++uses[update.value];
+    return uses;
+  }
+
   struct Cluster {
     Step step;
     bool open = true;   // may take members
@@ -80,6 +94,7 @@ class Fuser {
       case OpClass::leaf:
       case OpClass::move:
         if (node.op == Op::pad || node.op == Op::concat) alone(id);
+        if (turns_product(graph_, id)) turn(id);
         return;  // other moves are views; leaves are recomputed where they are used
       case OpClass::map:
       case OpClass::reduce: join_or_start(id); return;
@@ -103,6 +118,21 @@ class Fuser {
     Cluster& cluster = clusters_[static_cast<size_t>(start(id))];
     cluster.step.anchor = id;
     cluster.open = enabled_ && graph_[id].op == Op::dot;
+  }
+
+  /// A product that is only used transposed is written so.
+  void turn(Id id) {
+    const Id product = graph_[id].in[0];
+    Cluster& cluster = clusters_[static_cast<size_t>(step_of_[product])];
+    if (!enabled_ || uses_[product] > 1 || !cluster.step.members.empty()) return copy(id);
+    cluster.step.turned = id;
+    cluster.open = false;
+    step_of_[id] = step_of_[product];
+  }
+  void copy(Id id) {
+    const int c = start(id);
+    clusters_[static_cast<size_t>(c)].open = false;
+    add(c, id, Level::full);
   }
 
   void add(int c, Id id, Level level) {
@@ -370,15 +400,22 @@ class Fuser {
     return false;
   }
 
-  /// Steps that came together after all are not apart.
+  void recompute_maps() {
+    std::vector<Step*> steps;
+    for (Cluster& cluster : clusters_) {
+      if (cluster.alive) steps.push_back(&cluster.step);
+    }
+    recompute(graph_, steps);
+  }
+  /// Steps that came together after all are not apart, nor those that compute again what they need.
   void forget_merged() {
-    for (size_t c = 0; c < clusters_.size(); ++c) {
-      auto& apart = clusters_[c].step.apart;
-      if (apart && step_of_[apart->from] == static_cast<int>(c)) apart.reset();
+    for (Cluster& cluster : clusters_) {
+      Step& step = cluster.step;
+      if (step.apart && step.computes(step.apart->from)) step.apart.reset();
     }
   }
 
-  // ---- reads and writes
+  // ---- reads and writes: from what is wanted back to where it comes from
 
   /// Makes sure that an array holds the node, and that the step reads it.
   void read(size_t c, Id base) {
@@ -387,53 +424,45 @@ class Fuser {
     need(base);
   }
   void need(Id base) {
-    const Op op = graph_[base].op;
-    if (op == Op::input || op == Op::get || step_of_[base] != no_step) {
-      needed_.insert(base);
-      return;
-    }
-    if (needed_.insert(base).second) {  // a leaf or a move that must lie in memory: a copying step
-      const int c = start(base);
-      clusters_[static_cast<size_t>(c)].open = false;
-      add(c, base, Level::full);
-      pending_.push_back(static_cast<size_t>(c));
-    }
+    if (!needed_.insert(base).second || graph_[base].op == Op::input) return;
+    const Id computed = graph_[base].op == Op::get ? graph_[base].in[0] : base;
+    if (step_of_[computed] == no_step) copy(base);  // a leaf or a move that must lie in memory
+    use(static_cast<size_t>(step_of_[computed]), computed);
+  }
+  /// The step must compute this member, or its anchor.
+  void use(size_t c, Id id) {
+    if (used_.emplace(c, id).second) pending_.emplace_back(c, id);
   }
 
-  void collect_step(size_t c) {
-    const Step step = clusters_[c].step;
-    if (step.anchor) {
-      for (const Id operand : graph_[*step.anchor].in) {
-        const View view = array_view(graph_, operand, graph_[*step.anchor].op == Op::dot);
-        clusters_[c].step.operands.push_back(view);
-        read(c, view.base);
-      }
+  void collect_anchor(size_t c) {
+    const Id anchor = *clusters_[c].step.anchor;
+    for (const Id operand : graph_[anchor].in) {
+      const View view = array_view(graph_, operand, graph_[anchor].op == Op::dot);
+      clusters_[c].step.operands.push_back(view);
+      read(c, view.base);
     }
-    for (size_t i = 0; i < step.members.size(); ++i) {
-      const Node& node = graph_[step.members[i]];
-      const OpClass kind = info(node.op).kind;
-      const bool copy = kind == OpClass::move || kind == OpClass::leaf;
-      if (copy) {
-        read_view(c, step.members[i]);
+  }
+  void collect_member(size_t c, Id id) {
+    const Step& step = clusters_[c].step;
+    const Node& node = graph_[id];
+    const OpClass kind = info(node.op).kind;
+    if (step.turned == id) return use(c, *step.anchor);
+    if (kind == OpClass::move || kind == OpClass::leaf)
+      return read_base(c, source_of(graph_, id).base);
+    for (const Id operand : operands_of(step, id)) {
+      if (step.spreads.contains(id)) {
+        read_base(c, view_of(graph_, operand).base);
         continue;
       }
-      for (const Id operand : operands_of(step, step.members[i])) {
-        if (step.spreads.contains(step.members[i])) {
-          read_base(c, view_of(graph_, operand).base);
-          continue;
-        }
-        const Link link = link_of(graph_, operand, step.columns);
-        const int self = static_cast<int>(c);
-        const bool inside = step_of_[link.producer] == self &&
-                            level_of(link.producer) != Level::end &&
-                            std::ranges::find(step.members, link.producer) != step.members.end();
-        const bool anchor = step.anchor == link.producer;
-        if (inside || anchor) continue;
-        if (node.op == Op::reduce) {
-          read_base(c, reduced_view(graph_, node).base);
-        } else {
-          read_view(c, operand);
-        }
+      const Id producer = link_of(graph_, operand, step.columns).producer;
+      const bool inside = level_of(producer) != Level::end &&
+                          std::ranges::find(step.members, producer) != step.members.end();
+      if (inside || step.anchor == producer) {
+        use(c, producer);
+      } else if (node.op == Op::reduce) {
+        read_base(c, reduced_view(graph_, node).base);
+      } else {
+        read_view(c, operand);
       }
     }
   }
@@ -449,75 +478,59 @@ class Fuser {
   void collect_reads() {
     for (const auto& output : graph_.outputs()) need(output.id);
     for (const auto& update : graph_.updates()) need(update.value);
-    for (size_t c = 0; c < clusters_.size(); ++c) {
-      if (clusters_[c].alive) pending_.push_back(c);
-    }
-    std::set<size_t> done;
     while (!pending_.empty()) {
-      const size_t c = pending_.back();
+      const auto [c, id] = pending_.back();
       pending_.pop_back();
-      if (done.insert(c).second) collect_step(c);
-    }
-    for (auto& cluster : clusters_) {
-      if (!cluster.alive) continue;
-      auto nodes = cluster.step.members;
-      if (cluster.step.anchor) nodes.push_back(*cluster.step.anchor);
-      for (const Id id : nodes) {
-        if (needed_.contains(id)) cluster.step.writes.push_back(id);
+      if (clusters_[c].step.anchor == id) {
+        collect_anchor(c);
+      } else {
+        collect_member(c, id);
       }
     }
+    for (size_t c = 0; c < clusters_.size(); ++c) drop_unused(c);
     // The results of a scan are arrays too: its gets.
     for (const Id id : needed_) {
       if (graph_[id].op != Op::get) continue;
-      const int c = step_of_[graph_[id].in[0]];
-      clusters_[static_cast<size_t>(c)].step.writes.push_back(id);
-      step_of_[id] = c;
+      clusters_[static_cast<size_t>(step_of_[graph_[id].in[0]])].step.writes.push_back(id);
     }
   }
-
-  std::vector<Step> in_order() {
-    std::map<Id, size_t> writer;
-    for (size_t c = 0; c < clusters_.size(); ++c) {
-      for (const Id id : clusters_[c].step.writes) writer[id] = c;
+  /// Recomputation leaves members that nobody asks for any more.
+  void drop_unused(size_t c) {
+    Step& step = clusters_[c].step;
+    const auto kept = [&](Id id) { return used_.contains({c, id}); };
+    const auto write = [&](Id id) {
+      if (needed_.contains(id) && step_of_[id] == static_cast<int>(c)) step.writes.push_back(id);
+    };
+    if (step.anchor && !kept(*step.anchor)) step.anchor = {};
+    size_t n = 0;
+    for (size_t i = 0; i < step.members.size(); ++i) {
+      if (!kept(step.members[i])) continue;
+      write(step.members[i]);
+      step.levels[n] = step.levels[i];
+      step.members[n++] = step.members[i];
     }
-    std::vector<std::vector<size_t>> users(clusters_.size());
-    std::vector<int> waits(clusters_.size(), 0);
-    for (size_t c = 0; c < clusters_.size(); ++c) {
-      for (const Id id : clusters_[c].step.reads) {
-        if (graph_[id].op == Op::input) continue;
-        users[writer.at(id)].push_back(c);
-        ++waits[c];
-      }
-    }
-    using Entry = std::pair<Id, size_t>;
-    std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
-    for (size_t c = 0; c < clusters_.size(); ++c) {
-      if (clusters_[c].alive && waits[c] == 0) ready.emplace(clusters_[c].last, c);
-    }
-    std::vector<Step> steps;
-    while (!ready.empty()) {
-      const size_t c = ready.top().second;
-      ready.pop();
-      steps.push_back(std::move(clusters_[c].step));
-      for (const size_t user : users[c]) {
-        if (--waits[user] == 0) ready.emplace(clusters_[user].last, user);
-      }
-    }
-    return steps;
+    step.members.resize(n);
+    step.levels.resize(n);
+    if (step.anchor) write(step.result());
+    if (!step.anchor && n == 0) clusters_[c].alive = false;
   }
 
   const Graph& graph_;
   bool enabled_;
   std::vector<bool> live_;
+  std::vector<int> uses_;     ///< Of each node, by live ones, outputs and updates.
   std::vector<bool> hidden_;  ///< Maps that no step has as a member: see spread.h.
   std::vector<int> step_of_;
   std::map<Id, Level> level_;
-  std::vector<Cluster> clusters_;
-  std::set<Id> needed_;
-  std::vector<size_t> pending_;
+  std::deque<Cluster> clusters_;                // references stay when one is added
+  std::set<Id> needed_;                         ///< Arrays.
+  std::set<std::pair<size_t, Id>> used_;        ///< Members and anchors, by cluster.
+  std::vector<std::pair<size_t, Id>> pending_;  ///< Used, to be looked at.
 };
 
 }  // namespace
+
+bool Step::computes(Id id) const { return anchor == id || std::ranges::binary_search(members, id); }
 
 bool Step::fused(const Graph& graph) const { return !anchor || graph[*anchor].op == Op::dot; }
 
@@ -528,6 +541,20 @@ Link link_of(const Graph& graph, Id operand, int64_t columns) {
     return {without_reshapes(graph, node.in[0]), true};
   }
   return {id, false};
+}
+
+std::optional<Gate> gate_of(const Graph& graph, const Node& select) {
+  const auto is_zero = [&](Id id) {
+    const Node& base = graph[load_view(graph, id).base];
+    return base.op == Op::constant && base.as<ConstantAttr>().value == 0;
+  };
+  if (select.op != Op::select || !is_zero(select.in[2])) return {};
+  const Id comparison = without_reshapes(graph, select.in[0]);
+  const Node& above = graph[comparison];
+  if (above.op != Op::lt || !is_zero(above.in[0])) return {};
+  const Id x = without_reshapes(graph, above.in[1]);
+  if (!is_float(select.type) || graph[x].type != select.type) return {};
+  return Gate{comparison, x};
 }
 
 View load_view(const Graph& graph, Id operand) {

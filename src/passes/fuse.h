@@ -27,6 +27,9 @@ struct Step {
   /// The matrix product whose rows the members go on with, or the single node of a step that is
   /// not fused (conv, gather, scan, …). Fused steps without a product have none.
   std::optional<Id> anchor;
+  std::optional<Id> turned;  ///< The transpose of the product that is stored in its stead.
+  /// What a product's kernel makes of it at once: with a bias, with relu.
+  std::optional<Id> finished;
   std::vector<Id> members;       ///< Maps and reductions, in order.
   std::vector<Level> levels;     ///< Of each member.
   int64_t elements = 0;          ///< Of the anchor's result or of the members at level full.
@@ -44,6 +47,10 @@ struct Step {
   std::optional<Apart> apart;
 
   bool fused(const Graph& graph) const;
+  bool computes(Id id) const;  ///< As its anchor or as a member.
+  Id result() const {          ///< What an anchor's kernel makes.
+    return finished ? *finished : turned ? *turned : *anchor;
+  }
 };
 
 /// Steps in an order in which they can run. Every array that a step reads is an input of the graph
@@ -57,6 +64,13 @@ struct Link {
   bool repeats_rows;  ///< The producer is at level row and is repeated along each row.
 };
 Link link_of(const Graph& graph, Id operand, int64_t columns);
+
+/// What select(x > 0, v, 0) looks at, for numbers of one type with a fraction: relu when v is x,
+/// and its gradient otherwise.
+struct Gate {
+  Id comparison, x;
+};
+std::optional<Gate> gate_of(const Graph& graph, const Node& select);
 
 /// What a fused step loads for an operand from outside: only the order of elements matters.
 View load_view(const Graph& graph, Id operand);

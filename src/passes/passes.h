@@ -1,5 +1,6 @@
 // Graph passes: each takes a graph and returns one that means the same. In the order compile()
-// runs them: inline_calls, simplify, merge_scans, hoist_scan, layout, simplify, split_reductions.
+// runs them: inline_calls, unroll_scans, simplify, merge_scans, hoist_scan, layout, simplify,
+// split_reductions.
 #pragma once
 
 #include <functional>
@@ -25,6 +26,8 @@ std::vector<bool> live_nodes(const Graph& graph);
 Graph inline_calls(const Graph& graph, const std::set<std::string, std::less<>>& claimed = {});
 /// Constant folding, identities (x·1, x+0, …), chains of moves, sums of repeated values.
 Graph simplify(const Graph& graph);
+/// A scan of one step is its body: streams that take one step at a time have no loop.
+Graph unroll_scans(const Graph& graph);
 /// Scans over the same inputs that compute the same carries become one scan with the results of
 /// both: a forward scan and the one that backpropagation ran again to record residuals.
 Graph merge_scans(const Graph& graph);

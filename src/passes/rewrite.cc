@@ -116,6 +116,7 @@ Graph split_reductions(const Graph& graph) {
 std::span<const Pass> pipeline() {
   static constexpr Pass passes[] = {
       {"inline_calls", [](const Graph& g) { return inline_calls(g); }, true},
+      {"unroll_scans", unroll_scans},
       {"simplify", simplify},
       {"merge_scans", merge_scans},
       {"hoist_scan", hoist_scan},

@@ -1,4 +1,5 @@
-// Passes over scans: merging, hoisting what does not belong in the loop, dropping unused results.
+// Passes over scans: unrolling, merging, hoisting what does not belong in the loop, dropping unused
+// results.
 #include <algorithm>
 #include <map>
 #include <numeric>
@@ -90,6 +91,30 @@ std::map<Id, Merge> find_merges(const Graph& graph, std::map<Id, Graph>& bodies)
 }
 
 }  // namespace
+
+Graph unroll_scans(const Graph& graph) {
+  return rewrite(graph, [&](Graph& out, const Node& node, std::span<const Value> in) -> Value {
+    if (node.op == Op::scan) {
+      ScanAttr attr = node.as<ScanAttr>();
+      attr.body = std::make_shared<const Graph>(unroll_scans(*attr.body));
+      return out.add(Op::scan, in, attr);
+    }
+    if (node.op != Op::get || in[0].node().op != Op::scan) return {};
+    const Node scan = in[0].node();
+    const auto& attr = scan.as<ScanAttr>();
+    if (attr.length != 1) return {};
+    std::vector<Value> inputs;
+    for (size_t i = 0; i < scan.in.size(); ++i) {
+      const Value input = out.value(scan.in[i]);
+      const Node& wanted = (*attr.body)[attr.body->inputs()[i]];
+      inputs.push_back(input.shape() == wanted.shape ? input : reshape(input, wanted.shape));
+    }
+    // Equal nodes are built once, so each result may bring the whole body.
+    const Value result =
+        out.splice(*attr.body, inputs)[static_cast<size_t>(node.as<GetAttr>().index)];
+    return result.shape() == node.shape ? result : reshape(result, node.shape);
+  });
+}
 
 Graph merge_scans(const Graph& graph) {
   std::map<Id, Graph> bodies;

@@ -36,6 +36,18 @@ Value fold_map(Graph& out, const Node& node, std::span<const Value> in) {
   return out.constant(result.at(0), node.shape, node.type);
 }
 
+/// relu's gradient may look at what relu gave instead of what it took, which then nobody keeps.
+Value gate_by_result(std::span<const Value> in) {
+  const Node above = in[0].node();
+  if (above.op != Op::lt || !is(in[2], 0)) return {};
+  Graph& graph = in[0].graph();
+  const Value zero = graph.value(above.in[0]), x = graph.value(above.in[1]);
+  if (!is(zero, 0) || x == in[1] || x.type() != in[2].type()) return {};
+  const size_t before = graph.size();
+  const Value relu = select(in[0], x, in[2]);  // equal nodes are built once: was it there?
+  return graph.size() == before ? select(lt(zero, relu), in[1], in[2]) : Value{};
+}
+
 /// The gradient of split: a sum of arrays padded with zeros that together fill an axis is one
 /// concatenation. Nothing for other sums.
 Value joined_pads(const Node& node, std::span<const Value> in) {
@@ -98,7 +110,7 @@ Value simplify_map(const Node& node, std::span<const Value> in) {
     case Op::select:
       if (is(in[0], 1)) return in[1];
       if (is(in[0], 0)) return in[2];
-      return in[1] == in[2] ? in[1] : Value{};
+      return in[1] == in[2] ? in[1] : gate_by_result(in);
     case Op::cast: return node.type == in[0].type() ? in[0] : Value{};
     case Op::stop: return in[0];  // gradients are taken before compiling
     default: return {};

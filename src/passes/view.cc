@@ -98,12 +98,29 @@ View whole(const Graph& graph, Id id) {
   return {id, 0, graph[id].shape, graph[id].shape.strides()};
 }
 
+Id without_reshapes(const Graph& graph, Id id) {
+  while (graph[id].op == Op::reshape) id = graph[id].in[0];
+  return id;
+}
+
+bool turns_product(const Graph& graph, Id id) {
+  const Node& node = graph[id];
+  if (node.op != Op::transpose || graph[node.in[0]].op != Op::dot) return false;
+  const Dims& perm = node.as<TransposeAttr>().perm;
+  return perm[perm.size() - 1] == perm.size() - 1;
+}
+
+View source_of(const Graph& graph, Id id) {
+  if (turns_product(graph, id)) return *through(graph[id], whole(graph, graph[id].in[0]));
+  return view_of(graph, without_reshapes(graph, id));
+}
+
 View view_of(const Graph& graph, Id id) {
   // Walk down to the base, then describe each move on the way back; a move that needs a copy
   // becomes the base itself.
   std::vector<Id> chain{id};
   while (info(graph[chain.back()].op).kind == OpClass::move && graph[chain.back()].in.size() == 1 &&
-         graph[chain.back()].op != Op::pad) {
+         graph[chain.back()].op != Op::pad && !turns_product(graph, chain.back())) {
     chain.push_back(graph[chain.back()].in[0]);
   }
   View view = whole(graph, chain.back());

@@ -22,7 +22,13 @@ struct View {
 /// The array of a node itself.
 View whole(const Graph& graph, Id id);
 /// Follows broadcast, transpose, slice, unfold and reshape (where strides allow) down to the first
-/// node that is none of these.
+/// node that is none of these, or that a product stores.
 View view_of(const Graph& graph, Id id);
+/// What a step reads that copies a move or a leaf: only the order of elements matters.
+View source_of(const Graph& graph, Id id);
+/// The node behind reshapes, which leave the order of elements alone.
+Id without_reshapes(const Graph& graph, Id id);
+/// True for the transpose of a product that only moves whole rows: the product can be written so.
+bool turns_product(const Graph& graph, Id id);
 
 }  // namespace soma::passes

@@ -73,31 +73,45 @@ Tensor Network::predict(const Tensor& inputs, const Device& device) const {
     throw ArgumentError(cat("the network has ", inputs_.size(),
                             " inputs; give predict() a tensor for each, by name"));
   }
-  return std::move(predict(Tensors{{inputs_[0].name, inputs}}, device).at(outputs_.back()));
+  return std::move(predict(std::vector{&inputs}, device).back());
 }
 
 Tensors Network::predict(const Tensors& inputs, const Device& device) const {
-  int64_t rows = -1;
-  Tensors numbers;
+  std::vector<const Tensor*> given;
   for (const NetworkInput& input : inputs_) {
-    const auto given = inputs.find(input.name);
-    if (given == inputs.end()) {
+    const auto at = inputs.find(input.name);
+    if (at == inputs.end()) {
       throw ArgumentError(cat("predict() needs a tensor for the input \"", input.name, "\""));
     }
-    const int64_t found = rows_of(given->second, input);
+    given.push_back(&at->second);
+  }
+  std::vector<Tensor> results = predict(given, device);
+  Tensors named;
+  for (size_t i = 0; i < outputs_.size(); ++i) named[outputs_[i]] = std::move(results[i]);
+  return named;
+}
+
+std::vector<Tensor> Network::predict(const std::vector<const Tensor*>& inputs,
+                                     const Device& device) const {
+  int64_t rows = -1;
+  std::vector<Tensor> casts;
+  casts.reserve(inputs.size());
+  std::vector<const Tensor*> numbers;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const int64_t found = rows_of(*inputs[i], inputs_[i]);
     if (rows >= 0 && found != rows) {
-      throw ShapeError(cat("the input \"", input.name, "\" has ", found, " rows, the others ", rows,
-                           "; every sample needs all inputs"));
+      throw ShapeError(cat("the input \"", inputs_[i].name, "\" has ", found, " rows, the others ",
+                           rows, "; every sample needs all inputs"));
     }
     rows = found;
-    const Tensor& given_tensor = given->second;
-    numbers[input.name] = given_tensor.type() == f32 ? given_tensor : given_tensor.cast(f32);
+    const bool fits = inputs[i]->type() == f32;
+    numbers.push_back(fits ? inputs[i] : &casts.emplace_back(inputs[i]->cast(f32)));
   }
-  Tensors results;
+  std::vector<Tensor> results;
   for (const std::string& name : outputs_) {
     Shape shape{rows};
     for (const int64_t extent : shape_of(name)) shape.push_back(extent);
-    results[name] = Tensor(shape);
+    results.emplace_back(shape);
   }
 
   PlanCache& cache = cache_of(plans_.cache);
@@ -113,16 +127,17 @@ Tensors Network::predict(const Tensors& inputs, const Device& device) const {
     Plan& plan = entry->second.plan;
     // Bound anew each time: a tensor may have been replaced. An inference plan only reads them.
     plan.bind(const_cast<Tensors&>(tensors_));
-    for (const NetworkInput& input : inputs_) {
-      const size_t bytes = static_cast<size_t>(input.shape.elements()) * sizeof(float);
-      const auto to = std::as_writable_bytes(plan.input<float>(input.name));
-      copy_rows(numbers[input.name].raw(), row, to.data(), 0, batch, bytes);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const size_t bytes = static_cast<size_t>(inputs_[i].shape.elements()) * sizeof(float);
+      const auto to = std::as_writable_bytes(plan.input<float>(inputs_[i].name));
+      copy_rows(numbers[i]->raw(), row, to.data(), 0, batch, bytes);
     }
     plan.run();
-    for (const std::string& name : outputs_) {
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      const std::string& name = outputs_[i];
       const size_t bytes = static_cast<size_t>(shape_of(name).elements()) * sizeof(float);
       const View view = plan.output(name == outputs_.back() ? "output" : cat("output/", name));
-      copy_rows(view.data, 0, results[name].raw(), row, batch, bytes);
+      copy_rows(view.data, 0, results[i].raw(), row, batch, bytes);
     }
     row += batch;
   }

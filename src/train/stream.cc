@@ -48,6 +48,7 @@ Stream::Stream(std::shared_ptr<const Origin> origin, const Device& device)
       device_(device),
       plan_(compile(origin_->graph, device)),
       input_(plan_.input<float>(origin_->input)),
+      output_(plan_.output("output")),
       state_(origin_->start) {
   Graph& graph = const_cast<Graph&>(origin_->graph);
   input_shape_ = graph.find_input(origin_->input).shape();
@@ -65,7 +66,7 @@ View Stream::step(std::span<const float> x) {
   }
   std::memcpy(input_.data(), x.data(), x.size_bytes());
   plan_.run();
-  return plan_.output("output");
+  return output_;
 }
 
 View Stream::output(std::string_view layer) const {

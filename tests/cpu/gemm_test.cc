@@ -25,11 +25,11 @@ struct Case {
   int64_t m, n, k;
   bool ta, tb;
   int64_t gap = 0;  // added to every row stride
-  bool bias = false, accumulate = false;
+  bool bias = false, accumulate = false, relu = false;
 
   std::string text() const {
     return cat(m, "x", n, "x", k, " ", ta ? "T" : "N", tb ? "T" : "N", " gap ", gap,
-               bias ? " bias" : "", accumulate ? " accumulate" : "");
+               bias ? " bias" : "", accumulate ? " accumulate" : "", relu ? " relu" : "");
   }
 };
 
@@ -66,8 +66,9 @@ std::vector<T> product(const Isa& isa, const Case& s, const Operands<T>& in, Tea
   for (int i = 0; i < team.size(); ++i) scratch.emplace_back(Shape{plan.scratch_bytes}, u8);
   parallel(team, plan.chunks(), [&](int64_t begin, int64_t end, int worker) {
     for (int64_t i = begin; i < end; ++i)
-      gemm_chunk(isa, plan, in.a.data(), in.b.data(), s.bias ? in.bias.data() : nullptr, c.data(),
-                 scratch[worker].raw(), backwards ? end - 1 - (i - begin) : i, s.accumulate);
+      gemm_chunk(isa, plan, in.a.data(), in.b.data(), c.data(), scratch[worker].raw(),
+                 backwards ? end - 1 - (i - begin) : i,
+                 {s.accumulate, s.bias ? in.bias.data() : nullptr, s.relu});
   });
   return c;
 }
@@ -87,10 +88,11 @@ void check(const Isa& isa, const Case& s) {
         ASSERT_EQ(got[at], in.c[at]) << s.text() << ": wrote beside C, on " << isa.name;
         continue;
       }
-      long double wanted = s.accumulate ? in.c[at] : s.bias ? in.bias[j] : T{};
+      long double wanted = (s.accumulate ? in.c[at] : T{}) + (s.bias ? in.bias[j] : T{});
       for (int64_t p = 0; p < s.k; ++p)
         wanted += static_cast<long double>(in.a[s.ta ? p * in.lda + i : i * in.lda + p]) *
                   in.b[s.tb ? j * in.ldb + p : p * in.ldb + j];
+      if (s.relu && wanted < 0) wanted = 0;
       ASSERT_NEAR(static_cast<double>(got[at]), static_cast<double>(wanted), tolerance)
           << s.text() << " at " << i << ", " << j << " on " << isa.name;
     }
@@ -100,6 +102,7 @@ std::vector<Case> odd_cases() {
   std::vector<Case> cases;
   const int64_t extents[][3] = {
       {1, 1, 1},     {1, 10, 7},    {1, 130, 33}, {1, 300, 5},   {2, 70, 9},    {3, 33, 1},
+      {1, 10, 200},  {1, 80, 140},  {1, 20, 333}, {1, 128, 784}, {1, 1, 100},   {9, 1, 37},
       {5, 65, 20},   {6, 64, 64},   {7, 31, 300}, {13, 16, 17},  {14, 32, 16},  {15, 47, 15},
       {28, 10, 128}, {29, 129, 31}, {61, 8, 40},  {64, 96, 257}, {128, 10, 50}, {33, 34, 520}};
   for (const auto& e : extents)
@@ -108,8 +111,8 @@ std::vector<Case> odd_cases() {
         for (int64_t gap : {0, 5}) {
           const bool bias = (e[0] + e[1] + gap) % 2 == 0;
           cases.push_back({e[0], e[1], e[2], ta, tb, gap, bias, false});
-          cases.push_back({e[0], e[1], e[2], ta, tb, gap, false, true});
-          cases.push_back({e[0], e[1], e[2], ta, tb, gap, !bias, false});
+          cases.push_back({e[0], e[1], e[2], ta, tb, gap, bias, true});
+          cases.push_back({e[0], e[1], e[2], ta, tb, gap, !bias, false, true});
         }
   return cases;
 }
@@ -128,9 +131,40 @@ TEST(Gemm, NetworkShapes) {
     for (const Case& s :
          {Case{128, 128, 784, false, false, 0, true}, Case{784, 128, 32, true, false},
           Case{32, 784, 128, false, true}, Case{20, 1024, 300, false, false},
-          Case{1024, 33, 40, true, false, 0, true}}) {
+          Case{1024, 33, 40, true, false, 0, true}, Case{130, 97, 300, true, false, 200},
+          Case{300, 70, 290, true, true}, Case{61, 64, 33, true, false, 300, false, true}}) {
       check<float>(isa_named(name), s);
+      check<double>(isa_named(name), s);
       if (HasFatalFailure()) return;
+    }
+}
+
+TEST(Gemm, StepsOfDescent) {
+  for (std::string_view name : isa_names())
+    for (const Case& s : {Case{300, 75, 30, true, false, 5}, Case{7, 10, 25, false, true},
+                          Case{1, 130, 9, true, false}, Case{33, 1, 20, false, false, 3},
+                          Case{33, 1, 20, false, false}, Case{9, 64, 0, false, false}}) {
+      const Operands<float> in(s);
+      const Isa& isa = isa_named(name);
+      const GemmPlan plan = plan_gemm(s.m, s.n, s.k, s.ta, s.tb, in.lda, in.ldb, in.ldc, f32);
+      ASSERT_GE(plan.depth_block, s.k);
+      Tensor scratch(Shape{plan.scratch_bytes}, u8);
+      const auto run = [&](std::vector<float>& c, const GemmFinish& finish) {
+        for (int64_t i = 0; i < plan.chunks(); ++i)
+          gemm_chunk(isa, plan, in.a.data(), in.b.data(), c.data(), scratch.raw(), i, finish);
+      };
+      std::vector<float> product = in.c, in_place = in.c;
+      run(product, {});
+      GemmFinish descent;
+      descent.base = in_place.data();
+      descent.factor = 0.3f;
+      run(in_place, descent);
+      for (int64_t i = 0; i < s.m; ++i)
+        for (int64_t j = 0; j < s.n; ++j) {
+          const auto at = static_cast<size_t>(i * in.ldc + j);
+          const float step = product[at] * 0.3f;
+          ASSERT_EQ(in_place[at], in.c[at] - step) << s.text() << " at " << i << ", " << j;
+        }
     }
 }
 
@@ -146,9 +180,10 @@ TEST(Gemm, EmptyExtents) {
 
 TEST(Gemm, SameBitsForAnyNumberOfThreads) {
   for (std::string_view name : isa_names())
-    for (const Case& s : {Case{128, 96, 300, false, false, 0, true},
-                          Case{200, 64, 128, true, false}, Case{67, 200, 130, false, true},
-                          Case{1, 500, 64, false, false}, Case{100, 10, 64, false, false}}) {
+    for (const Case& s :
+         {Case{128, 96, 300, false, false, 0, true}, Case{200, 64, 128, true, false},
+          Case{67, 200, 130, false, true}, Case{1, 500, 64, false, false},
+          Case{100, 10, 64, false, false}, Case{300, 1, 64, false, false}}) {
       const Operands<float> in(s);
       Team alone(1);
       const auto wanted = product(isa_named(name), s, in, alone);
@@ -163,18 +198,20 @@ TEST(Gemm, SameBitsForAnyNumberOfThreads) {
 // One sample gives the same answer alone and in a batch.
 TEST(Gemm, RowsDoNotDependOnTheBatch) {
   for (std::string_view name : isa_names())
-    for (bool tb : {false, true}) {
-      const Case batch{37, 75, 400, false, tb, 0, true};
-      const Operands<float> in(batch);
-      Team alone(1);
-      const auto all = product(isa_named(name), batch, in, alone);
-      for (int64_t rows : {1, 2, 5, 8}) {
-        Case few = batch;
-        few.m = rows;
-        const auto some = product(isa_named(name), few, in, alone);
-        EXPECT_TRUE(std::equal(some.begin(), some.begin() + rows * 75, all.begin())) << rows;
+    for (bool tb : {false, true})
+      for (int64_t cols : {1, 10, 40, 75, 128}) {
+        const Case batch{37, cols, 400, false, tb, 0, true};
+        const Operands<float> in(batch);
+        Team alone(1);
+        const auto all = product(isa_named(name), batch, in, alone);
+        for (int64_t rows : {1, 2, 5, 8}) {
+          Case few = batch;
+          few.m = rows;
+          const auto some = product(isa_named(name), few, in, alone);
+          EXPECT_TRUE(std::equal(some.begin(), some.begin() + rows * cols, all.begin()))
+              << rows << " rows of " << cols;
+        }
       }
-    }
 }
 
 TEST(Gemm, RegionsTileC) {

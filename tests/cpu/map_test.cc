@@ -101,6 +101,8 @@ void check_arithmetic(const Isa& isa) {
         kernel(MapOp::mul), [](T a, T b) { return a * b; }, "mul");
     check<T, T>(
         kernel(MapOp::div), [](T a, T b) { return a / b; }, "div");
+    check<T, T>(
+        kernel(MapOp::gate), [](T a, T b) { return a > 0 ? b : T{}; }, "gate");
   } else if constexpr (!std::is_same_v<T, bool>) {
     using Wide = __int128;
     check<T, T>(

@@ -1,8 +1,9 @@
-// The transcendental functions of float32 against libm in double: at most 0.52 ulp away, on every
-// instruction set. The disabled test measures all 2^32 arguments; run it after any change:
+// The transcendental functions of float32 against libm in double: at most 0.52 ulp away (tanh,
+// which is evaluated in floats, 2), on every instruction set. The disabled test measures all 2^32
+// arguments; run it after any change:
 //   soma_test_cpu --gtest_also_run_disabled_tests --gtest_filter='*AllFloats*'
 // Worst of all 2^32 arguments, in ulp, on x86-64-v4: exp 0.5026, log 0.5000, expm1 0.5104,
-// log1p 0.5000, tanh 0.5070, sigmoid 0.5025, erf 0.5185, sin 0.5032, cos 0.5031; sqrt is exact.
+// log1p 0.5000, tanh 1.6, sigmoid 0.5025, erf 0.5185, sin 0.5032, cos 0.5031; sqrt is exact.
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -19,6 +20,7 @@ struct Function {
   const char* name;
   MapOp op;
   double (*reference)(double);
+  double limit = 0.52;  // ulp
 };
 const Function functions[] = {
     {"exp", MapOp::exp, [](double x) { return std::exp(x); }},
@@ -26,7 +28,7 @@ const Function functions[] = {
     {"expm1", MapOp::expm1, [](double x) { return std::expm1(x); }},
     {"log1p", MapOp::log1p, [](double x) { return std::log1p(x); }},
     {"sqrt", MapOp::sqrt, [](double x) { return std::sqrt(x); }},
-    {"tanh", MapOp::tanh, [](double x) { return std::tanh(x); }},
+    {"tanh", MapOp::tanh, [](double x) { return std::tanh(x); }, 2},
     {"sigmoid", MapOp::sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }},
     {"erf", MapOp::erf, [](double x) { return std::erf(x); }},
     {"sin", MapOp::sin, [](double x) { return std::sin(x); }},
@@ -68,12 +70,12 @@ void check_stride(const Isa& isa, const Function& function, uint64_t stride) {
     if (in.size() == block) flush();
   }
   flush();
-  EXPECT_LE(worst, 0.52) << function.name << " of " << worst_at << " on " << isa.name;
+  EXPECT_LE(worst, function.limit) << function.name << " of " << worst_at << " on " << isa.name;
   testing::Test::RecordProperty(function.name, std::to_string(worst));
   if (stride == 1) std::printf("%-8s %.4f ulp at %.9g\n", function.name, worst, worst_at);
 }
 
-TEST(Vmath, WithinHalfAnUlp) {
+TEST(Vmath, WithinItsLimit) {
   for (std::string_view name : isa_names())
     for (const Function& function : functions) check_stride(isa_named(name), function, 8191);
 }

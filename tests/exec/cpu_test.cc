@@ -113,6 +113,8 @@ TEST(Cpu, MovesAreViewsOrCopies) {
   g.output("windows", max_over(unfold(x, 1, 3, 2), {-1}));
   g.output("folded", fold(unfold(x, 1, 3, 1) * 2.0, 1, 3, 1, 1, 6));
   g.output("plain", x);
+  const Value rows = reshape(transpose(x, {1, 0, 2}), {24, 5}), w = g.input("w", {5, 3});
+  g.output("copied for a product", dot(rows, w));
   expect_cpu_agrees(g);
 }
 
@@ -129,6 +131,176 @@ TEST(Cpu, ProductsInAllForms) {
       g.output("columns", sum(y * y, {0, 1}));
       expect_cpu_agrees(g);
     }
+  }
+}
+
+TEST(Cpu, ProductsWithBiasAndRelu) {
+  const auto relu = [](Value x) { return select(x > 0.0, x, 0.0); };
+  for (const int64_t rows : {1, 2, 7, 130}) {
+    for (const int64_t columns : {1, 10, 40, 130}) {
+      Graph g;
+      const Value x = g.input("x", {rows, 77}), w = g.input("w", {77, columns});
+      const Value bias = g.parameter("bias", {columns}), all = g.input("all", {3 * columns});
+      const Value other = g.input("other", {rows, columns}), h = g.input("h", {rows, 3});
+      const Value u = g.input("u", {3, columns});
+      g.output("bias", dot(x, w * 1.5) + bias);
+      g.output("relu", relu(dot(x, w * 2.5) + bias));
+      g.output("bias first, part", relu(slice_axis(all, 0, columns, 2 * columns) + dot(x, w)));
+      g.output("relu alone", relu(dot(x * 2.0, w)));
+      g.output("number", relu(dot(x * 3.0, w) + 0.5));
+      g.output("other", dot(x * 4.0, w) + other);
+      g.output("two products", tanh(dot(x * 5.0, w) + dot(h, u) + bias));
+      const Value z = dot(x * 6.0, w) + bias, y = dot(x * 7.0, w), v = dot(x * 8.0, w);
+      g.output("kept sum", z);
+      g.output("of it", relu(z));
+      g.output("gate", select(y > 0.0, other, 0.0) + select(other > 0.0, y, 0.0));
+      g.output("twice", v + v);
+      g.output("softmax", softmax_rows(relu(dot(x * 9.0, w) + bias)));
+      g.update(bias, bias + sum(dot(x * 0.5, w) + bias, {0}));
+      expect_cpu_agrees(g, 1, 2e-4);
+    }
+  }
+}
+
+TEST(Cpu, DescentStraightFromTheProduct) {
+  for (const DType type : {f32, f64}) {
+    for (const int64_t rows : {1, 5, 300}) {
+      for (const int64_t columns : {1, 10, 40, 130}) {
+        Graph g;
+        const Value x = g.input("x", {20, rows}, type), d = g.input("d", {20, columns}, type);
+        const Value rate = g.input("rate", {}, type);
+        const Shape shape{rows, columns};
+        const Value a = g.parameter("a", shape, "0", type), b = g.parameter("b", shape, "0", type);
+        const Value c = g.parameter("c", shape, "0", type), e = g.parameter("e", shape, "0", type);
+        const Value change = dot(x, d, true);
+        g.update(a, a - change * 0.25);
+        g.update(b, b - rate * dot(x * 2.0, d, true));
+        g.update(c, c - (dot(x * 3.0, d, true) + e) * 0.5);
+        g.output("old", b * 2.0);
+        g.output("change", dot(x * 4.0, d, true) * 0.125 - e);
+        g.output("kept", dot(x * 5.0, d, true));
+        g.output("by it", e - dot(x * 5.0, d, true) * 0.5);
+        expect_cpu_agrees(g, 1, 1e-4);
+      }
+    }
+  }
+}
+
+TEST(Cpu, ReluAndItsGradient) {
+  Graph g;
+  const Value x = g.input("x", {33, 20}), w = g.parameter("w", {20, 70}),
+              b = g.parameter("b", {70});
+  const Value z = dot(x, w) + b, h = select(z > 0.0, z, 0.0);
+  const Value loss = sum(square(dot(h, g.parameter("v", {70, 3}))));
+  g.output("loss", loss);
+  const auto d = gradients(loss, std::vector<Value>{w, b, x});
+  for (size_t i = 0; i < 3; ++i) g.output(cat("d", i), d[i]);
+  expect_cpu_agrees(g, 1, 1e-3);
+  // What relu gave is enough for its gradient: neither the sum nor the comparison is kept.
+  const Plan plan = compile(g, Device::cpu(1));
+  EXPECT_NE(plan.explain().find("dot [33, 70] over 20 + bias + relu\n"), std::string::npos)
+      << plan.explain();
+}
+
+TEST(Cpu, GatesOfNumbersThatAnotherStepCompares) {
+  for (const bool others_look : {false, true}) {
+    Graph g;
+    const Value source = g.input("source", {20, 6}), index = g.input("i", {9}, i32);
+    const Value x = gather(source, index), positive = x > 0.0;
+    const Value u = g.input("u", {9, 5}), w = g.input("w", {5, 6});
+    for (int i = 1; i <= 3; ++i) {
+      const Value v = dot(u * static_cast<double>(i), w);
+      g.output(cat("gate", i), exp(select(positive, v, 0.0)));
+      g.output(cat("sum", i), sum(v, {0}));
+    }
+    const Value wide = cast(dot(u * 4.0, w), f64);
+    if (others_look) g.output("wide", select(positive, wide, g.constant(0, wide.shape(), f64)));
+    if (others_look) g.output("both", select(positive, dot(u * 5.0, w), x));
+    if (others_look) g.output("comparison", positive);
+    expect_cpu_agrees(g, 1, 1e-4);
+  }
+}
+
+TEST(Cpu, ConvolutionsWithBiasAndRelu) {
+  const auto relu = [](Value x) { return select(x > 0.0, x, 0.0); };
+  for (const int64_t samples : {1, 3}) {
+    Graph g;
+    const Value x = g.input("x", {samples, 2, 9, 9}), bias = g.input("bias", {21, 1, 1});
+    const Value w = g.input("w", {21, 2, 3, 3}), plane = g.input("plane", {7, 7});
+    const auto convolved = [&](double scale) {
+      return conv(x, w * scale, {ConvRole::y, {1, 1}, {0, 0}, {0, 0}, {1, 1}, 1, {}});
+    };
+    g.output("bias", convolved(1.5) + bias);
+    g.output("relu", relu(bias + convolved(2.5)));
+    g.output("relu alone", relu(convolved(3.5)));
+    g.output("plane", relu(convolved(4.5) + plane));
+    const Value both = relu(convolved(5.5) + bias);
+    g.output("pool", max_over(unfold(unfold(both, 2, 2, 2), 3, 2, 2), {4, 5}));
+    g.output("sums", sum(both, {0, 2, 3}));
+    const Value z = convolved(6.5) + bias, y = convolved(7.5);
+    g.output("kept sum", z);
+    g.output("of it", relu(z));
+    g.output("twice", relu(y) + y);
+    g.output("late bias", convolved(8.5) + reshape(sum(exp(y), {0, 2, 3}), {21, 1, 1}));
+    expect_cpu_agrees(g, 1, 2e-4);
+  }
+}
+
+TEST(Cpu, ProductsWrittenTransposed) {
+  for (const Dims& perm : {Dims{0, 2, 1, 3}, Dims{1, 0, 2, 3}, Dims{2, 0, 1, 3}, Dims{2, 1, 0, 3},
+                           Dims{0, 1, 2, 3}, Dims{0, 3, 1, 2}}) {
+    Graph g;
+    const Value a = g.input("a", {3, 4, 37, 20}), b = g.input("b", {3, 4, 20, 33});
+    const Value plain = transpose(dot(a, b), perm), shared = dot(b, a, true, true);
+    g.output("plain", plain);
+    g.output("mapped", exp(reshape(transpose(dot(a * 2.0, b), perm), {3 * 4 * 37, 33})));
+    g.output("twice", transpose(shared, perm) * 2.0);
+    g.output("as it is", shared + 1.0);
+    g.output("columns", sum(reshape(plain, {-1, 33}), {0}));
+    expect_cpu_agrees(g, 1, 1e-4);
+  }
+}
+
+/// [batch, time, width] and the four projections of an attention layer, causal.
+Value attention_of(Value x, std::span<const Value> w, int64_t heads) {
+  const int64_t batch = x.extent(0), time = x.extent(1), width = x.extent(2);
+  const auto project = [&](Value in, Value by) {
+    return reshape(dot(reshape(in, {batch * time, width}), by), {batch, time, width});
+  };
+  const auto split = [&](Value in) {
+    return transpose(reshape(in, {batch, time, heads, width / heads}), {0, 2, 1, 3});
+  };
+  const Value q = split(project(x, w[0])), k = split(project(x, w[1])), v = split(project(x, w[2]));
+  const Value scores = dot(q, k, false, true) * 0.3;
+  Graph& g = x.graph();
+  const Value later = iota(g, {time, time}, 0) < iota(g, {time, time}, 1);
+  const Value weights = softmax_rows(select(broadcast_to(later, scores.shape()), -1e9, scores));
+  return project(reshape(transpose(dot(weights, v), {0, 2, 1, 3}), x.shape()), w[3]);
+}
+
+Value normalized(Value x) {
+  const Value centred = x - mean(x, {-1}, Keep::yes);
+  return centred / sqrt(mean(square(centred), {-1}, Keep::yes) + 1e-5);
+}
+
+TEST(Cpu, TransformerBlockAndItsUpdate) {
+  for (const int64_t time : {7, 33}) {
+    constexpr int64_t width = 24, hidden = 96;
+    Graph g;
+    const Value x = g.input("x", {16, time, width});
+    std::vector<Value> w;
+    for (int i = 0; i < 4; ++i) w.push_back(g.parameter(cat("w", i), {width, width}));
+    w.push_back(g.parameter("up", {width, hidden}));
+    w.push_back(g.parameter("down", {hidden, width}));
+    w.push_back(g.parameter("bias", {hidden}));
+    const Value y = x + attention_of(normalized(x), w, 4);
+    const Value up = dot(reshape(normalized(y), {-1, width}), w[4]) + w[6];
+    const Value gelu = 0.5 * up * (1.0 + tanh(0.8 * up * (1.0 + 0.04 * square(up))));
+    const Value z = y + reshape(dot(gelu, w[5]), y.shape());
+    const auto d = gradients(mean(square(normalized(z) - 0.5)), w);
+    for (size_t i = 0; i < w.size(); ++i) g.update(w[i], w[i] - d[i] * 0.1);
+    g.output("z", z);
+    expect_cpu_agrees(g, 1, 1e-4);
   }
 }
 
@@ -242,6 +414,15 @@ TEST(Cpu, ScanAndItsGradient) {
   g.output("dw", d[0]);
   g.output("db", d[1]);
   g.output("dx", d[2]);
+  expect_cpu_agrees(g, 1, 1e-4);
+}
+
+TEST(Cpu, ScanOfOneStep) {
+  Graph g;
+  const Value x = g.input("x", {1, 4, 3}), w = g.parameter("w", {8, 20});
+  const Value loss = sum(square(lstm(g, x, w, g.parameter("b", {20}), 5)));
+  g.output("loss", loss);
+  g.output("dw", gradients(loss, std::vector<Value>{w})[0]);
   expect_cpu_agrees(g, 1, 1e-4);
 }
 

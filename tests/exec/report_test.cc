@@ -43,7 +43,7 @@ TEST(PlanReport, TellsWhatWasFusedByLayer) {
   ASSERT_EQ(report.instructions.size(), 1u);
   const auto& i = report.instructions[0];
   EXPECT_EQ(i.layer, "hidden");
-  EXPECT_EQ(i.text, "dot [32, 16] over 20 -> y");
+  EXPECT_EQ(i.text, "dot [32, 16] over 20 + bias -> y");
   ASSERT_EQ(i.parts.size(), 1u);
   EXPECT_EQ(i.parts[0].layer, "hidden");
   EXPECT_EQ(i.parts[0].ops, (std::vector<std::string_view>{"add", "tanh"}));

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "soma/gradient.h"
@@ -38,6 +39,16 @@ TEST(View, StopsWhereOnlyACopyHelps) {
   const Value split_rows = reshape(transpose(x), {2, 3, 4});  // still strided
   EXPECT_EQ(view_of(g, split_rows.id()).base, x.id());
   EXPECT_EQ(view_of(g, split_rows.id()).strides, (Dims{3, 1, 6}));
+}
+
+TEST(View, StopsAtAProductThatIsWrittenTransposed) {
+  Graph g;
+  const Value y = dot(g.input("a", {2, 3, 5, 4}), g.input("b", {2, 3, 4, 6}));
+  const Value merged = transpose(y, {0, 2, 1, 3});
+  EXPECT_EQ(view_of(g, reshape(merged, {2, 5, 18}).id()).base, merged.id());
+  EXPECT_EQ(source_of(g, merged.id()).base, y.id());
+  EXPECT_EQ(source_of(g, merged.id()).strides, (Dims{90, 6, 30, 1}));
+  EXPECT_EQ(view_of(g, transpose(y).id()).base, y.id()) << "not by whole rows";
 }
 
 /// Every array is written before it is read, and written once.
@@ -82,6 +93,81 @@ TEST(Fuse, AProductTakesItsRowsAlong) {
   g.output("y", y);
   g.output("columns", sum(y, {0}));
   EXPECT_EQ(steps_of(g), 1u);
+}
+
+TEST(Fuse, AProductUsedTransposedIsWrittenSo) {
+  Graph g;
+  const Value y = dot(g.input("a", {2, 3, 5, 4}), g.input("b", {2, 3, 4, 6}));
+  const Value merged = transpose(y, {0, 2, 1, 3});
+  g.output("y", tanh(reshape(merged, {2, 5, 18})));
+  EXPECT_EQ(steps_of(g), 2u);
+  EXPECT_EQ(fuse(g)[0].writes, std::vector<Id>{merged.id()});
+  g.output("as it is", y);
+  EXPECT_EQ(steps_of(g), 3u) << "the product, its transpose, the map";
+}
+
+/// Arrays of the hidden layer's size that a training step with a gelu stores.
+size_t hidden_arrays(int64_t batch) {
+  Graph g;
+  const Value x = g.input("x", {batch, 16});
+  const std::vector<Value> params{g.parameter("w1", {16, 12}), g.parameter("w2", {12, 5})};
+  const Value h = dot(x, params[0]);
+  const Value gelu = 0.5 * h * (1.0 + tanh(0.8 * h * (1.0 + 0.04 * square(h))));
+  const auto d = gradients(sum(square(dot(gelu, params[1]))), params);
+  for (size_t i = 0; i < params.size(); ++i) g.output(cat("d", i), d[i]);
+  Graph ready = g;
+  for (const Pass& pass : pipeline()) ready = pass.run(ready);
+  size_t stored = 0;
+  for (const Step& step : fuse(ready)) {
+    for (const Id id : step.writes) stored += ready[id].shape == Shape{batch, 12};
+  }
+  return stored;
+}
+
+TEST(Fuse, BackpropagationComputesLargeMapsAgain) {
+  EXPECT_EQ(hidden_arrays(8192), 3u) << "the product, the gelu, and the gradient of the product";
+  EXPECT_GT(hidden_arrays(8), 3u) << "tanh costs more than it is to read from a cache";
+}
+
+TEST(Fuse, WhatMustBeGatheredIsNotComputedAgain) {
+  for (const bool by_channel : {true, false}) {
+    Graph g;
+    const Value x = g.input("x", {64, 32, 28, 28}),
+                b = g.input("b", by_channel ? Shape{32, 1, 1} : Shape{28});
+    const Value y = x + b;
+    g.output("z", y - mean(y));
+    int64_t stored = 0;
+    for (const Step& step : fuse(g)) stored += std::ranges::count(step.writes, y.id());
+    EXPECT_EQ(stored, by_channel ? 1 : 0);
+  }
+}
+
+TEST(Order, UpdatesFollowTheirLayerAndTheLastReaderOfTheState) {
+  Graph g;
+  std::vector<Value> params;
+  Value h = g.input("x", {4096, 512});
+  for (int i = 0; i < 6; ++i) {
+    params.push_back(g.parameter(cat("w", i), {512, 512}));
+    h = tanh(dot(h, params.back()));
+  }
+  const auto d = gradients(sum(square(h)), params);
+  for (size_t i = 0; i < params.size(); ++i) g.update(params[i], params[i] - d[i] * 0.1);
+  Graph ready = g;
+  for (const Pass& pass : pipeline()) ready = pass.run(ready);
+  const auto steps = fuse(ready);
+  expect_runnable(ready, steps);
+  std::vector<size_t> updated;
+  for (const auto& [state, value] : ready.updates()) {
+    size_t last_reader = 0, writer = 0;
+    for (size_t s = 0; s < steps.size(); ++s) {
+      if (std::ranges::count(steps[s].reads, state)) last_reader = s;
+      if (std::ranges::count(steps[s].writes, value)) writer = s;
+    }
+    EXPECT_EQ(last_reader, writer) << "overwritten in place";
+    updated.push_back(writer);
+  }
+  EXPECT_LT(updated.back() + params.size(), steps.size()) << "not all of them at the end";
+  EXPECT_GT(updated.front(), updated.back());
 }
 
 TEST(Fuse, NothingPassesThroughATranspose) {

@@ -141,9 +141,9 @@ TEST(Layout, TransposesBecomeFlags) {
 }
 
 /// h' = tanh(x_t·W + h·U), with its gradient.
-Graph recurrent_net() {
+Graph recurrent_net(int64_t steps = 6) {
   Graph g;
-  const Value x = g.input("x", {6, 4, 3}), w = g.parameter("w", {3, 5});
+  const Value x = g.input("x", {steps, 4, 3}), w = g.parameter("w", {3, 5});
   const Value u = g.parameter("u", {5, 5});
   Graph body;
   const Value bw = body.input("w", {3, 5}), bu = body.input("u", {5, 5});
@@ -153,13 +153,23 @@ Graph recurrent_net() {
   body.output("y", next);
   const auto results =
       scan(g, std::move(body), std::vector<Value>{w, u},
-           std::vector<Value>{g.constant(0, {4, 5}, f32)}, std::vector<Value>{x}, 6);
+           std::vector<Value>{g.constant(0, {4, 5}, f32)}, std::vector<Value>{x}, steps);
   const Value loss = sum(square(results[1]));
   g.output("loss", loss);
   const auto d = gradients(loss, std::vector<Value>{w, u});
   g.output("dw", d[0]);
   g.output("du", d[1]);
   return g;
+}
+
+TEST(Scans, OneStepIsNoLoop) {
+  const Graph g = swept(inline_calls(recurrent_net(1)));
+  const Graph flat = swept(unroll_scans(g));
+  EXPECT_EQ(count(g, Op::scan), 3);
+  EXPECT_EQ(count(flat, Op::scan), 0);
+  expect_same_meaning(g, flat);
+  const Graph longer = swept(inline_calls(recurrent_net(2)));
+  EXPECT_EQ(count(swept(unroll_scans(longer)), Op::scan), 3);
 }
 
 TEST(Scans, ForwardAndItsRerunMerge) {

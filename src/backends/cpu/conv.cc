@@ -233,6 +233,10 @@ void gather_chunk(const GatherArgs& args, Memory memory, int64_t chunk, std::byt
   block.ldc = g.writes_result ? plane : g.wide;
   block.scratch = product + (g.writes_result ? 0 : g.channel_block * g.wide);
   block.rows = channels;
+  const auto* bias = reinterpret_cast<const T*>(args.places.finish.bias_in(memory));
+  if (bias != nullptr) block.bias = bias + image % g.groups * g.to_channels + channel;
+  block.bias_of_rows = true;
+  block.relu = args.places.finish.relu;
   if (g.reads_source) {
     block.b = from + row * g.source.pitch[0];
     block.ldb = g.source.source_plane;

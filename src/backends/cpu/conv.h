@@ -13,8 +13,8 @@
 
 #include <memory>
 
+#include "src/backends/cpu/finish.h"
 #include "src/backends/cpu/isa.h"
-#include "src/backends/cpu/opaque.h"
 
 namespace soma::cpu {
 
@@ -26,6 +26,7 @@ struct ConvPlan {
   struct Places {
     Array a, b;
     size_t out, workspace;
+    FinishAt finish = {};  ///< Of y; a bias has a number for each channel.
   };
   /// The instructions, in order, with their texts' endings.
   virtual std::vector<Instruction> instructions(const Places& places, const Isa& isa) const = 0;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "soma/error.h"
 #include "src/backends/cpu/lower.h"
@@ -29,9 +30,11 @@ struct CpuPlan final : Plan::Impl {
   }
 
   void run() noexcept override {
-    size_t slot = 0;
-    for (const auto* slots : {&inputs, &outputs}) {
-      for (const Slot& s : *slots) memory[slot++] = s.data;
+    if (std::exchange(moved, false)) {
+      size_t slot = 0;
+      for (const auto* slots : {&inputs, &outputs}) {
+        for (const Slot& s : *slots) memory[slot++] = s.data;
+      }
     }
     Runner{*team, scratch.raw(), scratch_stride, profiling}.run(program, memory.data());
   }

@@ -8,6 +8,9 @@ namespace {
 
 /// Products of more columns are cut freely, and what follows them walks over the result again.
 constexpr int64_t whole_rows_up_to = 1024;
+/// What that costs in the cycles of a GemmPlan: for each element, and for one more instruction, at
+/// whose end the threads meet.
+constexpr double walk_again = 4, meet_again = 90e3;
 
 Matrices matrices(const passes::View& view, bool transpose) {
   const int r = view.shape.rank();
@@ -26,6 +29,17 @@ Matrices matrices(const passes::View& view, bool transpose) {
   return m;
 }
 
+/// Where the elements of the product lie in the array that is written.
+passes::View result_view(const Graph& graph, const passes::Step& step) {
+  passes::View view = passes::whole(graph, step.result());
+  if (!step.turned) return view;
+  const Dims& perm = graph[*step.turned].as<TransposeAttr>().perm;
+  const Dims strides = view.strides;
+  view.shape = graph[*step.anchor].shape;
+  for (int i = 0; i < perm.size(); ++i) view.strides[static_cast<int>(perm[i])] = strides[i];
+  return view;
+}
+
 int64_t batch_offset(const Matrices& m, int64_t index) {
   int64_t offset = m.offset;
   for (int d = m.batch.rank() - 1; d >= 0; --d) {
@@ -38,23 +52,39 @@ int64_t batch_offset(const Matrices& m, int64_t index) {
 struct DotArgs {
   DotPlan plan;
   const Isa* isa;
-  size_t c;
+  size_t a, b, c;
+  FinishAt finish;
   std::shared_ptr<const VmProgram> epilogue;
   size_t vm_scratch;
 };
+
+double factor_of(const DotArgs& d, Memory memory) {
+  if (!d.finish.factor) return d.finish.constant_factor;
+  const std::byte* at = memory[d.finish.factor->buffer] + d.finish.factor->offset;
+  if (d.plan.gemm.type == f64) return *reinterpret_cast<const double*>(at);
+  return static_cast<double>(*reinterpret_cast<const float*>(at));
+}
 
 void run_dot(const void* args, Memory memory, int64_t begin, int64_t end,
              std::byte* scratch) noexcept {
   const auto& d = *static_cast<const DotArgs*>(args);
   const DotPlan& p = d.plan;
   const auto bytes = static_cast<int64_t>(size_of(p.gemm.type));
-  const int64_t each = p.gemm.chunks();
+  const bool single = p.batch == 1;
+  const int64_t each = single ? end : p.gemm.chunks();
+  const std::byte *a = memory[d.a], *b = memory[d.b];
+  GemmFinish finish{false, d.finish.bias_in(memory), d.finish.relu};
+  if (d.finish.base) {
+    finish.base = memory[d.finish.base->buffer];
+    finish.factor = factor_of(d, memory);
+  }
   for (int64_t chunk = begin; chunk < end; ++chunk) {
-    const int64_t matrix = chunk / each;
-    gemm_chunk(*d.isa, p.gemm, memory[p.a.buffer] + batch_offset(p.a, matrix) * bytes,
-               memory[p.b.buffer] + batch_offset(p.b, matrix) * bytes, nullptr,
-               memory[d.c] + matrix * p.gemm.m * p.gemm.n * bytes, scratch + d.vm_scratch,
-               chunk % each, false);
+    const int64_t matrix = single ? 0 : chunk / each;
+    const auto at = [&](const Matrices& m) {
+      return (single ? m.offset : batch_offset(m, matrix)) * bytes;
+    };
+    gemm_chunk(*d.isa, p.gemm, a + at(p.a), b + at(p.b), memory[d.c] + at(p.c),
+               scratch + d.vm_scratch, chunk - matrix * each, finish);
     if (d.epilogue) run_vm(*d.epilogue, memory, chunk, chunk + 1, scratch);
   }
 }
@@ -65,19 +95,27 @@ size_t vm_scratch(const VmProgram* epilogue) {
 
 }  // namespace
 
-DotPlan plan_dot(const Node& node, const passes::View& a, const passes::View& b,
-                 bool has_epilogue) {
+DotPlan plan_dot(const Graph& graph, const passes::Step& step) {
+  const Node& node = graph[*step.anchor];
   const auto& attr = node.as<DotAttr>();
   DotPlan plan;
-  plan.a = matrices(a, attr.transpose_a);
-  plan.b = matrices(b, attr.transpose_b);
+  plan.a = matrices(step.operands[0], attr.transpose_a);
+  plan.b = matrices(step.operands[1], attr.transpose_b);
+  plan.c = matrices(result_view(graph, step), false);
   const int r = node.shape.rank();
   const int64_t m = node.shape[r - 2], n = node.shape[r - 1];
-  const int64_t k = a.shape[attr.transpose_a ? r - 2 : r - 1];
+  const int64_t k = step.operands[0].shape[attr.transpose_a ? r - 2 : r - 1];
   for (int i = 0; i + 2 < r; ++i) plan.batch *= node.shape[i];
-  plan.gemm = plan_gemm(m, n, k, plan.a.transposed, plan.b.transposed, plan.a.row_stride,
-                        plan.b.row_stride, std::max<int64_t>(n, 1), node.type,
-                        has_epilogue && n <= whole_rows_up_to ? Rows::whole : Rows::cut);
+  const auto plan_with = [&](Rows rows) {
+    return plan_gemm(m, n, k, plan.a.transposed, plan.b.transposed, plan.a.row_stride,
+                     plan.b.row_stride, plan.c.row_stride, node.type, rows, plan.batch);
+  };
+  plan.gemm = plan_with(Rows::cut);
+  if (!step.members.empty() && n <= whole_rows_up_to) {
+    const GemmPlan whole = plan_with(Rows::whole);
+    const double again = meet_again + walk_again * static_cast<double>(plan.batch * m * n);
+    if (whole.cycles <= plan.gemm.cycles + again) plan.gemm = whole;
+  }
   // Chunks of a batch are cut at its matrices, so they line up with the elements only when rows
   // divide evenly or there is one matrix.
   const bool even = plan.batch == 1 || m % plan.gemm.row_step == 0;
@@ -88,19 +126,15 @@ DotPlan plan_dot(const Node& node, const passes::View& a, const passes::View& b,
 void DotPlan::cut_nothing() {
   gemm.row_step = std::max<int64_t>(gemm.m, 1);  // taller tiles need no more scratch
   gemm.col_step = std::max<int64_t>(gemm.n, 1);
+  gemm.single_chunk = gemm.chunks() == 1;
   whole_rows = true;
 }
 
 Instruction dot_instruction(const DotPlan& plan, const Isa& isa, size_t a, size_t b, size_t c,
-                            std::shared_ptr<const VmProgram> epilogue) {
-  auto args = std::make_shared<DotArgs>();
-  args->plan = plan;
-  args->plan.a.buffer = a;
-  args->plan.b.buffer = b;
-  args->isa = &isa;
-  args->c = c;
-  args->vm_scratch = vm_scratch(epilogue.get());
-  args->epilogue = std::move(epilogue);
+                            FinishAt finish, std::shared_ptr<const VmProgram> epilogue) {
+  const size_t scratch = vm_scratch(epilogue.get());
+  auto args =
+      std::make_shared<DotArgs>(DotArgs{plan, &isa, a, b, c, finish, std::move(epilogue), scratch});
   Instruction result;
   result.kernel = run_dot;
   result.chunks = plan.chunks();

@@ -3,16 +3,16 @@
 
 #include <memory>
 
+#include "src/backends/cpu/finish.h"
 #include "src/backends/cpu/gemm.h"
 #include "src/backends/cpu/vm.h"
 #include "src/exec/program.h"
-#include "src/passes/view.h"
+#include "src/passes/fuse.h"
 
 namespace soma::cpu {
 
 /// One operand of a batched product: matrices inside a buffer.
 struct Matrices {
-  size_t buffer = 0;
   int64_t offset = 0;  ///< Elements.
   Shape batch;         ///< Extents and strides (elements) of the batch axes.
   Dims batch_strides;
@@ -24,7 +24,7 @@ struct Matrices {
 struct DotPlan {
   GemmPlan gemm;
   int64_t batch = 1;
-  Matrices a, b;
+  Matrices a, b, c;
   bool whole_rows =
       false;  ///< Every chunk has complete rows, so the fused step may follow at once.
   int64_t chunks() const { return batch * gemm.chunks(); }
@@ -33,11 +33,12 @@ struct DotPlan {
   /// One chunk for each matrix: for a thread that does all of them.
   void cut_nothing();
 };
-DotPlan plan_dot(const Node& node, const passes::View& a, const passes::View& b, bool has_epilogue);
+DotPlan plan_dot(const Graph& graph, const passes::Step& step);
 
-/// `epilogue` may be null. Its chunks are those of the product.
+/// `a`, `b` and `c` are the buffers of operands and result. `epilogue` may be null. Its chunks are
+/// those of the product.
 Instruction dot_instruction(const DotPlan& plan, const Isa& isa, size_t a, size_t b, size_t c,
-                            std::shared_ptr<const VmProgram> epilogue);
+                            FinishAt finish, std::shared_ptr<const VmProgram> epilogue);
 /// Scratch bytes of a worker.
 size_t dot_scratch(const DotPlan& plan, const VmProgram* epilogue);
 

@@ -1,9 +1,12 @@
 #include "src/backends/cpu/fused.h"
 
 #include <algorithm>
+#include <array>
+#include <span>
 
 #include "soma/error.h"
 #include "src/base/text.h"
+#include "src/base/visit.h"
 
 namespace soma::cpu {
 
@@ -36,6 +39,7 @@ class Builder {
   FusedStep run() {
     for (size_t i = 0; i < step_.members.size(); ++i) member(step_.members[i], step_.levels[i]);
     allocate_registers();
+    make_constants();
     return std::move(out_);
   }
 
@@ -76,12 +80,12 @@ class Builder {
       for (const Id operand : graph_[id].in) {
         if (graph_[operand].shape.elements() != step_.elements) continue;
         const int64_t p = period(passes::load_view(graph_, operand));
-        if (p > 1 && p <= 4 * block_target) include(p);
+        if (p > 1 && p <= 2 * block_target) include(p);
       }
     }
     if (chunk && *chunk % grain != 0) grain = needed;
     auto& p = program();
-    p.block = grain * std::max<int64_t>(1, block_target / grain);
+    p.block = grain * std::max<int64_t>(1, std::min(block_target, p.elements) / grain);
     if (chunk) {
       p.chunk = *chunk;
       while (p.chunk % p.block != 0 && p.block > grain) p.block -= grain;
@@ -105,7 +109,7 @@ class Builder {
   uint16_t memory_slot(DType type, Level level, size_t buffer, int64_t offset) {
     const uint16_t s = slot(type, level);
     auto& made = program().slots[s];
-    made.in_memory = true;
+    made.place = VmSlot::Place::memory;
     made.buffer = buffer;
     made.offset = offset;
     return s;
@@ -148,7 +152,7 @@ class Builder {
       const uint16_t row = touch(it->second), dst = slot(graph_[id].type, Level::full);
       return emit({VmOp::Kind::expand, Level::full, dst, row});
     }
-    if (step_.anchor == link.producer && !link.repeats_rows) {
+    if (step_.anchor && step_.result() == link.producer && !link.repeats_rows) {
       note_read(link.producer, true, level);
       const uint16_t s = memory_slot(graph_[id].type, level, buffer_of_(link.producer), 0);
       base_of_[s] = link.producer;
@@ -162,10 +166,10 @@ class Builder {
     const int64_t repeat = period(view);
     const bool once = level == Level::full && program().block % repeat == 0;
     if (base.op == Op::constant) {
-      const uint16_t dst = slot(type, level);
-      VmOp op{VmOp::Kind::fill, level, dst};
-      op.value = base.as<ConstantAttr>().value;
-      return emit(op, true);
+      const uint16_t s = slot(type, level);
+      program().slots[s].place = VmSlot::Place::constant;
+      program().slots[s].value = base.as<ConstantAttr>().value;
+      return s;
     }
     if (base.op == Op::iota || base.op == Op::rng) return generate(view, base, type, level);
     if (view.contiguous()) {
@@ -190,11 +194,15 @@ class Builder {
     const View v = view.collapsed();
     const VmLoad places{0, v.offset, v.shape, v.strides};
     VmOp op{base.op == Op::iota ? VmOp::Kind::iota : VmOp::Kind::rng, level, dst};
+    bool once = false;
     if (base.op == Op::iota) {
       const int axis = static_cast<int>(base.as<IotaAttr>().axis);
+      const int64_t inner = base.shape.strides()[axis],
+                    extent = std::max<int64_t>(1, base.shape[axis]);
       op.detail = program().iotas.size();
-      program().iotas.push_back(
-          {places, base.shape.strides()[axis], std::max<int64_t>(1, base.shape[axis])});
+      program().iotas.push_back({places, inner, extent});
+      const int64_t repeat = view.contiguous() ? inner * extent : period(view);
+      once = level == Level::full && program().block % repeat == 0;
     } else {
       const View key = passes::array_view(graph_, base.in[0]);
       op.detail = program().rngs.size();
@@ -203,7 +211,7 @@ class Builder {
                                 base.as<RngAttr>().stream});
       note_read(key.base, false, level);
     }
-    return emit(op);
+    return emit(op, once);
   }
 
   void note_read(Id base, bool in_place, Level level) {
@@ -244,14 +252,69 @@ class Builder {
     const Node& node = graph_[id];
     if (node.op == Op::reduce) return reduce(id, level);
     if (info(node.op).kind != OpClass::map) return copy(id, level);
-    VmOp op = map_operation(node, level);
+    if (only_for_gates(id)) return;
+    if (const auto gate = gate_of(id)) {
+      return map(id, level, gate_kernel(node), std::array{*gate, node.in[1]});
+    }
+    if (node.in.size() == 2 && map_by_rows(id, level)) return;
+    map(id, level, map_operation(node, level).kernel, node.in);
+  }
+  void map(Id id, Level level, void* kernel, std::span<const Id> in) {
+    VmOp op{VmOp::Kind::map, level};
+    op.kernel = kernel;
     uint16_t* const operands[] = {&op.a, &op.b, &op.c};
-    for (size_t i = 0; i < node.in.size(); ++i) *operands[i] = operand(node.in[i], level);
-    for (size_t i = 0; i < node.in.size(); ++i) touch(*operands[i]);  // expansions came between
-    if (node.in.size() < 2) op.b = op.a;
-    if (node.in.size() < 3) op.c = op.a;
+    for (size_t i = 0; i < in.size(); ++i) *operands[i] = operand(in[i], level);
+    for (size_t i = 0; i < in.size(); ++i) touch(*operands[i]);  // expansions came between
+    if (in.size() < 2) op.b = op.a;
+    if (in.size() < 3) op.c = op.a;
     op.dst = result_slot(id, level);
     finish(id, op);
+  }
+
+  /// A binary map with a constant, or with one number for each row, needs no block of those.
+  bool map_by_rows(Id id, Level level) {
+    const Node& node = graph_[id];
+    for (const int side : {number_second, number_first}) {
+      const Id number = node.in[side == number_second ? 1 : 0], other = node.in[side];
+      const Id base = passes::load_view(graph_, number).base;
+      const auto link = passes::link_of(graph_, number, level == Level::full ? step_.columns : 0);
+      const bool constant = graph_[base].op == Op::constant;
+      if (!constant && !link.repeats_rows) continue;
+      VmOp op{constant ? VmOp::Kind::map_constant : VmOp::Kind::map_rows, level};
+      op.kernel = reinterpret_cast<void*>(isa_.map_rows[side][static_cast<size_t>(map_op(node.op))]
+                                                       [static_cast<size_t>(node.type)]);
+      if (!op.kernel || graph_[number].type != node.type) continue;
+      op.a = op.c = operand(other, level);
+      op.b = constant ? operand(number, level) : operand(link.producer, Level::row);
+      touch(op.a);
+      op.dst = result_slot(id, level);
+      finish(id, op);
+      return true;
+    }
+    return false;
+  }
+
+  // A comparison with zero and the selection by it are one operation.
+  void* gate_kernel(const Node& node) const {
+    return reinterpret_cast<void*>(
+        isa_.map[static_cast<size_t>(MapOp::gate)][static_cast<size_t>(node.type)]);
+  }
+  /// The number that a selection compares with zero, if it is at hand.
+  std::optional<Id> gate_of(Id id) const {
+    const auto gate = passes::gate_of(graph_, graph_[id]);
+    const bool there = gate && (std::ranges::count(step_.members, gate->comparison) ||
+                                std::ranges::count(step_.reads, gate->x));
+    return there ? std::optional(gate->x) : std::nullopt;
+  }
+  bool only_for_gates(Id id) const {
+    if (graph_[id].op != Op::lt || written(id)) return false;
+    return std::ranges::all_of(step_.members, [&](Id user) {
+      const auto& in = graph_[user].in;
+      const auto reads = [&](Id operand) {
+        return passes::link_of(graph_, operand, step_.columns).producer == id;
+      };
+      return std::ranges::none_of(in, reads) || (gate_of(user) && !reads(in[1]));
+    });
   }
 
   /// A leaf or a move that must lie in memory.
@@ -259,7 +322,7 @@ class Builder {
     VmOp op{VmOp::Kind::map, level};
     const size_t type = static_cast<size_t>(graph_[id].type);
     op.kernel = reinterpret_cast<void*>(isa_.cast[type][type]);
-    op.a = op.b = op.c = touch(load(passes::load_view(graph_, id), graph_[id].type, level));
+    op.a = op.b = op.c = touch(load(passes::source_of(graph_, id), graph_[id].type, level));
     op.dst = result_slot(id, level);
     finish(id, op);
   }
@@ -366,6 +429,19 @@ class Builder {
 
   // ---- registers
 
+  void make_constants() {
+    auto& p = program();
+    for (VmSlot& s : p.slots) {
+      if (s.place != VmSlot::Place::constant) continue;
+      const int64_t n = s.level == Level::row ? p.block / p.columns : p.block;
+      s.reg = p.constants.size();
+      p.constants.resize(s.reg + (static_cast<size_t>(n) * size_of(s.type) + 63) / 64 * 64);
+      visit_type(s.type, [&]<class T>(T) {
+        std::fill_n(reinterpret_cast<T*>(p.constants.data() + s.reg), n, static_cast<T>(s.value));
+      });
+    }
+  }
+
   void allocate_registers() {
     auto& p = program();
     std::vector<size_t> last(p.slots.size(), 0);
@@ -395,7 +471,7 @@ class Builder {
     std::vector<bool> given(p.slots.size(), false);
     for (size_t i = 0; i < p.each.size(); ++i) {
       const VmOp& op = p.each[i];
-      if (!p.slots[op.dst].in_memory && !pinned[op.dst]) {
+      if (p.slots[op.dst].place == VmSlot::Place::reg && !pinned[op.dst]) {
         take(op.dst);
         given[op.dst] = true;
       }

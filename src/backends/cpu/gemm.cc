@@ -24,9 +24,8 @@ double chunk_cycles(const GemmPlan& plan, int64_t rows, int64_t cols) {
   const double multiply = std::max(4.0, static_cast<double>(rows * width) / 32);
   const bool packs = plan.pack_b || cols % width != 0;
   const double pack_b = plan.transpose_b ? 8 : packs ? 2 : 0;
-  // Operands beyond the second-level cache: tall or flat chunks would fetch one of them too often.
-  const bool far = (plan.m + plan.n) * plan.k > 256 * 1024;
-  const double fetch = far ? 0.1 * static_cast<double>(rows + cols) : 0;
+  // Tall or flat chunks would fetch one of the operands too often.
+  const double fetch = plan.far ? 0.4 * static_cast<double>(rows + cols) : 0;
   return 300 + static_cast<double>(plan.k) * (panels * (multiply + pack_b) + fetch);
 }
 
@@ -40,30 +39,37 @@ std::vector<int64_t> candidate_steps(int64_t extent, int64_t unit) {
   return steps;
 }
 
-void cut(GemmPlan& plan, Rows rows) {
+void cut(GemmPlan& plan, Rows rows, int64_t products) {
   // C's part stays in cache for what follows the product.
   constexpr int64_t most_elements = 32 * 1024;
   const int64_t row_unit = plan.m == 1 ? 1 : 2, col_unit = tile_cols(plan.m);
-  double best = std::numeric_limits<double>::infinity();
+  plan.cycles = std::numeric_limits<double>::infinity();
   const int64_t whole = round_up(std::max<int64_t>(plan.n, 1), col_unit);
-  const auto col_steps =
-      rows == Rows::whole ? std::vector{whole} : candidate_steps(plan.n, col_unit);
+  auto col_steps = rows == Rows::whole ? std::vector{whole} : candidate_steps(plan.n, col_unit);
+  // Weights beside few samples: their columns are cut the same way where they are read and where
+  // they are updated, so that each stays in the cache of one core.
+  const int64_t samples = plan.transpose_a ? plan.k : plan.m;
+  if (rows == Rows::cut && products == 1 && !plan.transpose_b && samples <= 2 * plan.n &&
+      plan.m > 1)
+    col_steps = {round_up(std::max<int64_t>(ceil_div(plan.n, 4), 1), col_unit)};
   for (int64_t row_step : candidate_steps(plan.m, row_unit))
     for (int64_t col_step : col_steps) {
       if (row_step > 16 && row_step * col_step > most_elements) continue;
-      const int64_t chunks = ceil_div(plan.m, row_step) * ceil_div(plan.n, col_step);
+      const int64_t chunks = products * ceil_div(plan.m, row_step) * ceil_div(plan.n, col_step);
       const double chunk = chunk_cycles(plan, row_step, std::min(col_step, plan.n));
       double time = 0;
       for (int64_t threads : {1, 2, 4, 8})
         time += static_cast<double>(threads * ceil_div(chunks, threads)) * chunk;
-      if (time < best) best = time, plan.row_step = row_step, plan.col_step = col_step;
+      if (time < plan.cycles)
+        plan.cycles = time, plan.row_step = row_step, plan.col_step = col_step;
     }
 }
 
 }  // namespace
 
-int64_t gemm_depth_block(int64_t k, DType type) {
-  const int64_t most = 1024 / static_cast<int64_t>(size_of(type));
+int64_t gemm_depth_block(int64_t k, DType type, int64_t n) {
+  const int64_t most = std::min<int64_t>(1024 / static_cast<int64_t>(size_of(type)),
+                                         2 * round_up(std::max<int64_t>(n, 1), 16));
   const int64_t blocks = std::max<int64_t>(1, ceil_div(k, most));
   return std::max<int64_t>(4, round_up(ceil_div(k, blocks), 4));
 }
@@ -74,7 +80,7 @@ GemmRegion GemmPlan::region(int64_t chunk) const {
 }
 
 GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t lda,
-                   int64_t ldb, int64_t ldc, DType type, Rows rows) {
+                   int64_t ldb, int64_t ldc, DType type, Rows rows, int64_t products) {
   if (type != f32 && type != f64)
     throw TypeError(
         cat("A matrix product needs f32 or f64 numbers, not ", type, "; cast the operands first."));
@@ -84,21 +90,27 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool trans
                          "] has row strides ", lda, ", ", ldb, ", ", ldc,
                          "; extents must not be negative, and strides at least ", a_row, ", ",
                          b_row, ", ", n, "."));
-  GemmPlan plan{m, n, k, transpose_a, transpose_b, lda, ldb, ldc, type, 1, 1, 32, false, 0};
+  GemmPlan plan{m, n, k,  transpose_a, transpose_b, lda,   ldb, ldc,   type,
+                1, 1, 32, false,       0,           false, 0,   false, false};
   const int64_t bytes = static_cast<int64_t>(size_of(type));
-  plan.depth_block = gemm_depth_block(k, type);
+  // The gradient of weights has a transposed A and many rows, never one.
+  plan.depth_block = transpose_a ? gemm_depth_block(k, type) : gemm_depth_block(k, type, n);
+  plan.far = (m + n) * k > 256 * 1024;
   // Long columns of rows that lie pages apart strain the address translation; copying them once per
   // chunk is cheaper.
   plan.pack_b = !transpose_b && ldb * bytes >= 4096 && plan.depth_block * bytes >= 768;
-  cut(plan, rows);
+  cut(plan, rows, products);
+  plan.single_column = n == 1 && !transpose_a && (transpose_b || ldb == 1);
+  plan.single_chunk = plan.chunks() == 1;  // saves the divisions that find a chunk's place
   const int64_t widest = tile_cols(m == 0 ? 1 : std::min(m, (m - 1) % plan.row_step + 1));
   plan.scratch_bytes = ceil_div(plan.depth_block * widest * bytes, 64) * 64;
   return plan;
 }
 
-void gemm_chunk(const Isa& isa, const GemmPlan& plan, const void* a, const void* b,
-                const void* bias, void* c, void* scratch, int64_t chunk, bool accumulate) noexcept {
-  const GemmRegion region = plan.region(chunk);
+void gemm_chunk(const Isa& isa, const GemmPlan& plan, const void* a, const void* b, void* c,
+                void* scratch, int64_t chunk, const GemmFinish& finish) noexcept {
+  const GemmRegion region =
+      plan.single_chunk ? GemmRegion{0, plan.m, 0, plan.n} : plan.region(chunk);
   const int64_t bytes = plan.type == f32 ? 4 : 8;
   const auto at = [&](const void* base, int64_t elements) {
     return static_cast<const std::byte*>(base) + elements * bytes;
@@ -117,8 +129,13 @@ void gemm_chunk(const Isa& isa, const GemmPlan& plan, const void* a, const void*
   block.transpose_a = plan.transpose_a;
   block.transpose_b = plan.transpose_b;
   block.pack_b = plan.pack_b;
-  block.bias = bias == nullptr ? nullptr : at(bias, region.col0);
-  block.accumulate = accumulate;
+  block.far = plan.far;
+  block.single_column = plan.single_column;
+  block.accumulate = finish.accumulate;
+  block.bias = finish.bias == nullptr ? nullptr : at(finish.bias, region.col0);
+  block.relu = finish.relu;
+  if (finish.base != nullptr) block.base = at(finish.base, region.row0 * plan.ldc + region.col0);
+  block.factor = finish.factor;
   block.scratch = scratch;
   isa.gemm[plan.type == f32 ? 0 : 1](block);
 }

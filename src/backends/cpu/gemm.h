@@ -1,7 +1,8 @@
 // Matrix product for plans: C[M,N] (+)= op(A) op(B), cut into rectangles of C that any thread may
 // compute in any order. A plan fixes the cut from the shape alone, never from the thread count, and
-// every element of C sums its products in an order that depends on K alone. So the bits are the
-// same for any number of threads; a row of C does not even depend on how many other rows there are.
+// every element of C sums its products in an order that depends on K, N and op alone. So the bits
+// are the same for any number of threads; a row of C does not even depend on how many other rows
+// there are.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,10 @@ struct GemmPlan {
   int64_t row_step, col_step;  // rows and columns of a chunk
   bool pack_b;                 // copy panels of B to scratch; a transposed B always is
   int64_t scratch_bytes;       // what gemm_chunk needs, per thread, 64-byte aligned
+  bool far;                    // the operands are more than the second-level cache holds
+  double cycles;       // what it may take: the sum for 1, 2, 4 and 8 threads, of all of them
+  bool single_column;  // N = 1, and lanes run along K
+  bool single_chunk;
 
   int64_t row_chunks() const { return (m + row_step - 1) / row_step; }
   int64_t col_chunks() const { return (n + col_step - 1) / col_step; }
@@ -36,22 +41,35 @@ struct GemmPlan {
 };
 
 /// How much of the depth is summed at a time: a block of B, 32 columns wide, stays in the
-/// first-level cache beside a few rows of A. Blocks are equal, and depend on nothing but the depth:
-/// they fix the order of the additions.
-int64_t gemm_depth_block(int64_t k, DType type);
+/// first-level cache beside a few rows of A. Of few columns less, so that a single row has several
+/// sums to work on at once. Blocks are equal, and depend on nothing but depth and columns: they fix
+/// the order of the additions.
+int64_t gemm_depth_block(int64_t k, DType type, int64_t n = 1024);
 
 /// Whether chunks may cut rows: what follows a product at once may need them whole.
 enum class Rows : bool { cut, whole };
 
+/// `products` of this shape are computed side by side, so that each needs no chunks of its own.
 /// Throws TypeError for types other than f32 and f64, ShapeError for negative extents and for
 /// strides shorter than a row.
 GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t lda,
-                   int64_t ldb, int64_t ldc, DType type, Rows rows = Rows::cut);
+                   int64_t ldb, int64_t ldc, DType type, Rows rows = Rows::cut,
+                   int64_t products = 1);
 
-/// Computes region(chunk) of C. `bias`, when not null, is a row of n values added to every row; it
-/// must be null when `accumulate`, which adds to what C holds. K = 0 gives zero, the bias or the
-/// old C. Allocates nothing; chunks may run at the same time, each thread with its own scratch.
-void gemm_chunk(const Isa& isa, const GemmPlan& plan, const void* a, const void* b,
-                const void* bias, void* c, void* scratch, int64_t chunk, bool accumulate) noexcept;
+/// What follows the sums of a product.
+struct GemmFinish {
+  bool accumulate = false;     ///< They are added to what C holds.
+  const void* bias = nullptr;  ///< When not null, a row of n values added to every row.
+  bool relu = false;           ///< Then all that is not above zero becomes zero.
+  /// When not null: C = base - factor * sum and nothing else; needs depth_block >= k. It lies like
+  /// C, and may be C.
+  const void* base = nullptr;
+  double factor = 1;
+};
+
+/// Computes region(chunk) of C. K = 0 sums to zero. Allocates nothing; chunks may run at the same
+/// time, each thread with its own scratch.
+void gemm_chunk(const Isa& isa, const GemmPlan& plan, const void* a, const void* b, void* c,
+                void* scratch, int64_t chunk, const GemmFinish& finish = {}) noexcept;
 
 }  // namespace soma::cpu

@@ -40,8 +40,9 @@ enum class MapOp : uint8_t {
   lt,
   eq,      // dst (bool) = f(a, b)
   select,  // dst = a (bool) ? b : c
+  gate,    // dst = a > 0 ? b : 0: relu and its gradient, which are two primitives
 };
-inline constexpr int map_op_count = static_cast<int>(MapOp::select) + 1;
+inline constexpr int map_op_count = static_cast<int>(MapOp::gate) + 1;
 
 /// Elementwise over `n` contiguous elements, aligned to no more than themselves. `dst` may be
 /// exactly one of the operands when their elements are equally wide; otherwise they must not
@@ -51,6 +52,11 @@ inline constexpr int map_op_count = static_cast<int>(MapOp::select) + 1;
 ///    1 or -1.
 ///  * Each element's result depends on that element alone: neither n nor its position matters.
 using MapKernel = void(void* dst, const void* a, const void* b, const void* c, int64_t n) noexcept;
+
+/// dst[r][0 … cols) = f(a[r][…], b[r]), or f(b[r], a[r][…]): a binary map of rows with one number
+/// for each, or of one row with a constant. As MapKernel otherwise.
+using MapRows = void(void* dst, const void* a, const void* b, int64_t rows, int64_t cols) noexcept;
+inline constexpr int number_second = 0, number_first = 1;
 
 /// The reductions of the tables below.
 enum class Reducer : uint8_t { sum, max };
@@ -67,8 +73,6 @@ using ReduceCols = void(void* dst, const void* src, int64_t rows, int64_t cols, 
                         bool accumulate) noexcept;
 /// dst[r][0 … cols) = src[r].
 using ExpandRows = void(void* dst, const void* src, int64_t rows, int64_t cols) noexcept;
-/// dst[0 … n) = *value.
-using Fill = void(void* dst, const void* value, int64_t n) noexcept;
 /// A 2-D array of any strides; strides count elements. dst and src must not overlap.
 struct Strides2d {
   int64_t row, col;
@@ -90,11 +94,17 @@ struct GemmBlock {
   int64_t lda, ldb, ldc;
   bool transpose_a, transpose_b;
   bool pack_b;  // copy panels of B to scratch first; a transposed B always is
+  bool far;     // the operands are not in the second-level cache
   // Not null: row p of op(B) starts b_rows[p] elements from b instead of p * ldb. Neither transpose
   // flag nor pack_b may be set then, and a tile's width past the columns of each row is read.
   const int64_t* b_rows;
-  const void* bias;  // initialises every row of C when not null, unless accumulating
-  bool accumulate;
+  bool single_column;  // C is one column, A is not transposed, B without gaps
+  bool accumulate;     // onto C
+  const void* bias;    // when not null, a number for each column, added in the end
+  bool bias_of_rows;   // ... for each row
+  bool relu;           // then all that is not above zero becomes zero
+  const void* base;    // when not null: C = base - factor * sum instead, if kc covers the depth;
+  double factor;       // base lies like C, and may be C
   void* scratch;
 };
 using GemmKernel = void(const GemmBlock& block) noexcept;
@@ -103,11 +113,11 @@ using GemmKernel = void(const GemmBlock& block) noexcept;
 struct Isa {
   std::string_view name;
   MapKernel* map[map_op_count][dtype_count];
-  MapKernel* cast[dtype_count][dtype_count];  // [from][to]; b and c are not read
+  MapRows* map_rows[2][map_op_count][dtype_count];  // number_second, number_first; real types
+  MapKernel* cast[dtype_count][dtype_count];        // [from][to]; b and c are not read
   ReduceRows* reduce_rows[reducer_count][dtype_count];
   ReduceCols* reduce_cols[reducer_count][dtype_count];
   ExpandRows* expand_rows[width_count];
-  Fill* fill[width_count];
   Copy2d* copy2d[width_count];
   GemmKernel* gemm[2];  // f32, f64
 };

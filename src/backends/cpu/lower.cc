@@ -1,7 +1,6 @@
 #include "src/backends/cpu/lower.h"
 
 #include <algorithm>
-#include <functional>
 #include <limits>
 #include <map>
 #include <set>
@@ -22,6 +21,7 @@ namespace soma::cpu {
 namespace {
 
 using passes::Step;
+using passes::View;
 
 size_t bytes_of(const Node& node) {
   return static_cast<size_t>(node.shape.elements()) * size_of(node.type);
@@ -55,8 +55,13 @@ class Lowering {
     program_.inputs = graph_.inputs().size();
     program_.outputs = graph_.outputs().size();
     for (size_t i = 0; i < graph_.inputs().size(); ++i) external_[graph_.inputs()[i]] = i;
-    find_last_uses();
     trials_.resize(steps_.size());
+    if (fusion_) {
+      remake_comparisons();
+      finish_at_once();
+      drop_empty_steps();
+    }
+    find_last_uses();
     for (size_t s = 0; s < steps_.size(); ++s) try_step(s);
     place_outputs();
     place_updates();
@@ -80,6 +85,7 @@ class Lowering {
     std::map<Id, Access> reads;
     std::map<Id, size_t> written;
     std::optional<DotPlan> dot;
+    Finish finish;
     std::shared_ptr<const ConvPlan> conv;
     size_t conv_workspace = 0;
     bool epilogue_apart = false;  // the members run after the whole product
@@ -105,6 +111,125 @@ class Lowering {
     }
   }
 
+  // ---- what kernels do at once
+
+  /// A comparison with zero that another step's gates read is made again by them, from the number
+  /// itself where that is an array anyway.
+  void remake_comparisons() {
+    std::map<Id, size_t> writer;
+    for (size_t s = 0; s < steps_.size(); ++s) {
+      for (const Id id : steps_[s].writes) writer[id] = s;
+    }
+    for (Step& step : steps_) {
+      for (const Id id : step.members) {
+        const auto gate = passes::gate_of(graph_, graph_[id]);
+        if (!gate || !writer.count(gate->x) || !std::ranges::count(step.reads, gate->comparison)) {
+          continue;
+        }
+        if (!only_gates_read(step, gate->comparison)) continue;
+        std::erase(step.reads, gate->comparison);
+        if (!std::ranges::count(step.reads, gate->x)) step.reads.push_back(gate->x);
+        drop_unread(steps_[writer.at(gate->comparison)], gate->comparison);
+      }
+    }
+  }
+  bool only_gates_read(const Step& step, Id comparison) const {
+    return std::ranges::all_of(step.members, [&](Id id) {
+      const auto reads = [&](Id operand) {
+        return passes::link_of(graph_, operand, 0).producer == comparison;
+      };
+      if (std::ranges::none_of(graph_[id].in, reads)) return true;
+      const auto gate = passes::gate_of(graph_, graph_[id]);
+      return gate && gate->comparison == comparison && !reads(graph_[id].in[1]);
+    });
+  }
+  /// Takes a member out of its step when no step needs it any more.
+  void drop_unread(Step& step, Id member) {
+    for (const auto& output : graph_.outputs()) {
+      if (output.id == member) return;
+    }
+    for (const auto& update : graph_.updates()) {
+      if (update.value == member) return;
+    }
+    for (const Step& other : steps_) {
+      if (std::ranges::count(other.reads, member)) return;
+    }
+    std::erase(step.writes, member);
+    const auto reads = [&](Id operand) {
+      return passes::link_of(graph_, operand, step.columns).producer == member;
+    };
+    for (const Id id : step.members) {
+      if (std::ranges::any_of(graph_[id].in, reads)) return;
+    }
+    const auto at = std::ranges::find(step.members, member) - step.members.begin();
+    step.members.erase(step.members.begin() + at);
+    step.levels.erase(step.levels.begin() + at);
+    if (step.members.empty() && !step.anchor) step.reads.clear();
+  }
+
+  void finish_at_once() {
+    for (size_t s = 0; s < steps_.size(); ++s) {
+      Step& step = steps_[s];
+      if (!step.anchor) continue;
+      Id made = *step.anchor;
+      if (graph_[made].op == Op::dot) {
+        trials_[s].finish = take_finish(graph_, step, made, BiasOf::columns);
+        if (made == *step.anchor && in_one_block(step)) {
+          trials_[s].finish = take_descent(graph_, step, made);
+        }
+      } else if (const auto next = step_behind_conv(s)) {
+        trials_[s].finish = take_finish(graph_, steps_[*next], made, BiasOf::channels);
+        if (made == *step.anchor) continue;
+        move_result(step, steps_[*next], made, trials_[s].finish);
+      }
+      if (made != *step.anchor) step.finished = made;
+    }
+  }
+  void drop_empty_steps() {
+    for (size_t s = steps_.size(); s-- > 0;) {
+      if (steps_[s].anchor || !steps_[s].members.empty()) continue;
+      steps_.erase(steps_.begin() + static_cast<long>(s));
+      trials_.erase(trials_.begin() + static_cast<long>(s));
+    }
+  }
+  /// Is this one matrix, and each sum complete when it first reaches memory?
+  bool in_one_block(const Step& step) const {
+    const DotPlan plan = plan_dot(graph_, step);
+    return plan.batch == 1 && plan.gemm.depth_block >= plan.gemm.k;
+  }
+  /// The maps that go on with a convolution are a step of their own: the one that reads it, if all
+  /// else that this one reads is there before the convolution.
+  std::optional<size_t> step_behind_conv(size_t s) const {
+    const Id conv = *steps_[s].anchor;
+    const Node& node = graph_[conv];
+    if (node.op != Op::conv || node.as<ConvAttr>().role != ConvRole::y) return {};
+    if (node.shape.elements() == 0 || flops(graph_, node) == 0) return {};  // zeros are filled in
+    for (const auto& output : graph_.outputs()) {
+      if (output.id == conv) return {};
+    }
+    for (const auto& update : graph_.updates()) {
+      if (update.value == conv) return {};
+    }
+    std::vector<size_t> readers;
+    std::set<Id> later{conv};
+    for (size_t t = s + 1; t < steps_.size(); ++t) {
+      if (std::ranges::count(steps_[t].reads, conv)) readers.push_back(t);
+      if (readers.empty()) later.insert(steps_[t].writes.begin(), steps_[t].writes.end());
+    }
+    if (readers.size() != 1 || steps_[readers[0]].anchor) return {};
+    for (const Id id : steps_[readers[0]].reads) {
+      if (id != conv && later.count(id)) return {};
+    }
+    return readers[0];
+  }
+  /// `step` writes `made` now, which `next` did.
+  static void move_result(Step& step, Step& next, Id made, const Finish& finish) {
+    if (finish.bias) step.reads.push_back(finish.bias->base);
+    std::ranges::replace(next.reads, *step.anchor, made);
+    std::erase(next.writes, made);
+    step.writes = {made};
+  }
+
   // ---- trying
 
   bool fused(const Step& step) const { return step.fused(graph_); }
@@ -117,10 +242,13 @@ class Lowering {
     if (step.anchor && graph_[*step.anchor].op == Op::conv) return try_conv(s);
     if (!fused(step)) return;
     if (step.anchor) {
-      trial.dot =
-          plan_dot(graph_[*step.anchor], step.operands[0], step.operands[1], !step.members.empty());
+      trial.dot = plan_dot(graph_, step);
       if (sharing_ == Sharing::alone) trial.dot->cut_nothing();
       trial.epilogue_apart = !trial.dot->whole_rows;
+      if (trial.finish.base) {  // read where it is written
+        trial.reads[trial.finish.base->base] = {};
+        trial.written[step.result()] = 0;
+      }
     }
     if (step.members.empty()) return;
     const FusedStep made = build_fused(
@@ -214,9 +342,9 @@ class Lowering {
     for (size_t s = 0; s < steps_.size(); ++s) {
       std::set<size_t> reused;
       std::vector<Id> arrays = steps_[s].writes;
-      if (trials_[s].dot && !std::ranges::count(arrays, *steps_[s].anchor)) {
-        arrays.insert(arrays.begin(), *steps_[s].anchor);  // the product itself, on its way
-        last_use_[*steps_[s].anchor] = s;
+      if (trials_[s].dot && !std::ranges::count(arrays, steps_[s].result())) {
+        arrays.insert(arrays.begin(), steps_[s].result());  // the product itself, on its way
+        last_use_[steps_[s].result()] = s;
         product_piece(s, reused);
       }
       for (const Id id : arrays) {
@@ -235,7 +363,7 @@ class Lowering {
   }
   /// A product that only its own step reads lies where a result of the step will be, if one fits.
   void product_piece(size_t s, std::set<size_t>& reused) {
-    const Id product = *steps_[s].anchor;
+    const Id product = steps_[s].result();
     for (const Id id : steps_[s].writes) {
       if (id == product || external_.count(id) || !may_replace(s, product, id)) continue;
       external_[product] = external_[id] = piece(bytes_of(graph_[id]), s, last_use_.at(id));
@@ -285,6 +413,15 @@ class Lowering {
     return 0.02 * static_cast<double>(plan.batch * g.m * std::max<int64_t>(g.n, 16) * g.k);
   }
 
+  FinishAt placed(const Finish& finish) const {
+    const auto array = [&](const std::optional<View>& view) -> std::optional<Array> {
+      if (!view) return {};
+      const auto bytes = static_cast<int64_t>(size_of(graph_[view->base].type));
+      return Array{buffer_of(view->base), view->offset * bytes};
+    };
+    return {array(finish.bias), finish.relu, array(finish.base), array(finish.factor),
+            finish.constant_factor};
+  }
   // ---- for the report
 
   static Id named(const Step& step) { return step.anchor ? *step.anchor : step.members.back(); }
@@ -318,14 +455,17 @@ class Lowering {
     }
     return names.empty() ? "" : cat(" -> ", join(names, ", "));
   }
-  /// Its members, and how much they compute.
-  void add_members(const Step& step, Instruction& instruction) const {
-    for (const Id id : step.members) {
+  /// What else it does, and how much that computes.
+  void add_members(const std::vector<Id>& members, Instruction& instruction) const {
+    for (const Id id : members) {
       auto& parts = instruction.parts;
       if (parts.empty() || parts.back().layer != layer_of(id)) parts.push_back({layer_of(id), {}});
       parts.back().ops.push_back(info(graph_[id].op).name);
       instruction.flops += flops(graph_, graph_[id]);
     }
+  }
+  void add_members(const Step& step, Instruction& instruction) const {
+    add_members(step.members, instruction);
     if (step.apart) instruction.apart = cat(name_of(step.apart->from), ": ", step.apart->why);
   }
 
@@ -348,12 +488,13 @@ class Lowering {
     if (trial.dot) {
       const auto follow = trial.epilogue_apart ? nullptr : vm;
       const Node& node = graph_[*step.anchor];
-      Instruction product =
-          dot_instruction(*trial.dot, isa_, buffer_of(step.operands[0].base),
-                          buffer_of(step.operands[1].base), buffer_of(*step.anchor), follow);
+      Instruction product = dot_instruction(*trial.dot, isa_, buffer_of(step.operands[0].base),
+                                            buffer_of(step.operands[1].base),
+                                            buffer_of(step.result()), placed(trial.finish), follow);
+      add_members(trial.finish.members, product);
       if (follow) add_members(step, product);
       emit(s, std::move(product), dot_scratch(*trial.dot, follow.get()),
-           cat("dot ", node.shape, " over ", trial.dot->gemm.k),
+           cat("dot ", node.shape, " over ", trial.dot->gemm.k, trial.finish.text()),
            dot_nanoseconds(*trial.dot) + (follow ? vm_nanoseconds(*follow) : 0));
       if (follow || !vm) return emit_combines(s);
     }
@@ -421,20 +562,23 @@ class Lowering {
 
   void emit_conv(size_t s, const std::vector<Array>& in) {
     const Trial& trial = trials_[s];
-    const size_t out = buffer_of(*steps_[s].anchor);
+    const size_t out = buffer_of(steps_[s].result());
     if (!trial.conv) {
       const Node& node = graph_[*steps_[s].anchor];
       if (node.shape.elements() == 0) return;
       return emit(s, fill_instruction(out, node.type, 0, node.shape.elements()), 0, "fill");
     }
-    for (Instruction& i :
-         trial.conv->instructions({in[0], in[1], out, trial.conv_workspace}, isa_)) {
+    const ConvPlan::Places places{in[0], in[1], out, trial.conv_workspace, placed(trial.finish)};
+    for (Instruction& i : trial.conv->instructions(places, isa_)) {
       std::string text = i.text;
       if (i.flops == 0) {  // brings weights into the workspace, or from there
         const Node& node = graph_[*steps_[s].anchor];
         const bool dw = node.as<ConvAttr>().role == ConvRole::dw;
         i.bytes = trial.conv->workspace_bytes +
                   static_cast<int64_t>(bytes_of(dw ? node : graph_[node.in[1]]));
+      } else {
+        text += trial.finish.text();
+        add_members(trial.finish.members, i);
       }
       const double nanoseconds = 0.01 * static_cast<double>(i.flops);
       emit(s, std::move(i), static_cast<size_t>(trial.conv->scratch_bytes), std::move(text),

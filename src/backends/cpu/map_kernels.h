@@ -49,6 +49,7 @@ SOMA_OPERATION(Max, (T a, T b), ((a > b) | (a != a)) ? a : b);
 SOMA_OPERATION(Min, (T a, T b), ((a < b) | (a != a)) ? a : b);
 SOMA_OPERATION(Lt, (T a, T b), static_cast<uint8_t>(a < b));
 SOMA_OPERATION(Eq, (T a, T b), static_cast<uint8_t>(a == b));
+SOMA_OPERATION(Gate, (T a, T b), a > 0 ? b : T{});
 #undef SOMA_OPERATION
 
 struct Negate {
@@ -117,12 +118,18 @@ SOMA_TRANSCENDENTAL(Exp, exp, __builtin_exp(a));
 SOMA_TRANSCENDENTAL(Log, log, __builtin_log(a));
 SOMA_TRANSCENDENTAL(Expm1, expm1, __builtin_expm1(a));
 SOMA_TRANSCENDENTAL(Log1p, log1p, __builtin_log1p(a));
-SOMA_TRANSCENDENTAL(Tanh, tanh, __builtin_tanh(a));
 SOMA_TRANSCENDENTAL(Sigmoid, sigmoid, 1 / (1 + __builtin_exp(-a)));
 SOMA_TRANSCENDENTAL(Erf, erf, __builtin_erf(a));
 SOMA_TRANSCENDENTAL(Sin, sin, __builtin_sin(a));
 SOMA_TRANSCENDENTAL(Cos, cos, __builtin_cos(a));
 #undef SOMA_TRANSCENDENTAL
+struct Tanh {
+  template <class F>
+  static SOMA_INLINE F floats(F a) {
+    return vmath::tanh_of_floats(a);
+  }
+  static SOMA_INLINE double of(double a) { return __builtin_tanh(a); }
+};
 struct Pow {
   template <class D>
   static SOMA_INLINE D vector(D a, D b) {
@@ -164,6 +171,18 @@ void map_2(void* dst, const void* a, const void* b, const void*, int64_t n) noex
   SOMA_INDEPENDENT
   for (int64_t i = 0; i < n; ++i) d[i] = Op::of(x[i], y[i]);
 }
+template <class Op, class T, int side>
+void map_rows(void* dst, const void* a, const void* b, int64_t rows, int64_t cols) noexcept {
+  T* d = static_cast<T*>(dst);
+  const T* x = static_cast<const T*>(a);
+  const T* numbers = static_cast<const T*>(b);
+  for (int64_t r = 0; r < rows; ++r, d += cols, x += cols) {
+    const T number = numbers[r];
+    SOMA_INDEPENDENT
+    for (int64_t i = 0; i < cols; ++i)
+      d[i] = side == number_first ? Op::of(number, x[i]) : Op::of(x[i], number);
+  }
+}
 template <class T>
 void map_select(void* dst, const void* a, const void* b, const void* c, int64_t n) noexcept {
   T* d = static_cast<T*>(dst);
@@ -204,6 +223,23 @@ SOMA_INLINE Wide widened(const float* from) {
 SOMA_INLINE void store_narrowed(float* to, Wide value) {
   store(to, __builtin_convertvector(value, Narrow));
 }
+/// The first elements, the others zero.
+SOMA_INLINE Wide widened_first(const float* from, int64_t count) {
+#if defined(__AVX512VL__)
+  const auto mask = static_cast<__mmask8>((1u << count) - 1);
+  return _mm512_maskz_cvtps_pd(0xff, _mm256_maskz_loadu_ps(mask, from));
+#else
+  return __builtin_convertvector(load_first<Narrow>(from, count), Wide);
+#endif
+}
+SOMA_INLINE void store_first_narrowed(float* to, Wide value, int64_t count) {
+  const Narrow narrow = __builtin_convertvector(value, Narrow);
+#if defined(__AVX512VL__)
+  _mm256_mask_storeu_ps(to, static_cast<__mmask8>((1u << count) - 1), narrow);
+#else
+  store_first(to, narrow, count);
+#endif
+}
 
 // The last, partial vector takes the same path as the others, so that an element's bits do not
 // depend on its position.
@@ -214,10 +250,15 @@ void vector_1(void* dst, const void* a, const void*, const void*, int64_t n) noe
   const float* x = static_cast<const float*>(a);
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) store_narrowed(d + i, Op::vector(widened(x + i)));
-  float rest[lanes] = {};
-  for (int64_t j = i; j < n; ++j) rest[j - i] = x[j];
-  if (i < n) store_narrowed(rest, Op::vector(widened(rest)));
-  for (int64_t j = i; j < n; ++j) d[j] = rest[j - i];
+  if (i < n) store_first_narrowed(d + i, Op::vector(widened_first(x + i, n - i)), n - i);
+}
+template <class Op>
+void floats_1(void* dst, const void* a, const void*, const void*, int64_t n) noexcept {
+  using V = Native<float>;
+  float* d = static_cast<float*>(dst);
+  const float* x = static_cast<const float*>(a);
+  for (int64_t i = 0; i < n; i += native_lanes<float>)
+    store_first(d + i, Op::floats(load_first<V>(x + i, n - i)), n - i);
 }
 template <class Op>
 void vector_2(void* dst, const void* a, const void* b, const void*, int64_t n) noexcept {
@@ -228,10 +269,9 @@ void vector_2(void* dst, const void* a, const void* b, const void*, int64_t n) n
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes)
     store_narrowed(d + i, Op::vector(widened(x + i), widened(y + i)));
-  float left[lanes] = {}, right[lanes] = {};
-  for (int64_t j = i; j < n; ++j) left[j - i] = x[j], right[j - i] = y[j];
-  if (i < n) store_narrowed(left, Op::vector(widened(left), widened(right)));
-  for (int64_t j = i; j < n; ++j) d[j] = left[j - i];
+  if (i < n)
+    store_first_narrowed(
+        d + i, Op::vector(widened_first(x + i, n - i), widened_first(y + i, n - i)), n - i);
 }
 
 // --- Tables --------------------------------------------------------------------------------------
@@ -276,6 +316,13 @@ constexpr void set_comparison(MapKernel* (&row)[dtype_count]) {
   row[4] = row[5] = map_2<Op, uint8_t, uint8_t>;
 }
 
+template <class Op>
+constexpr void set_rows(Isa& isa, MapOp op) {
+  isa.map_rows[number_second][static_cast<int>(op)][0] = map_rows<Op, float, number_second>;
+  isa.map_rows[number_second][static_cast<int>(op)][1] = map_rows<Op, double, number_second>;
+  isa.map_rows[number_first][static_cast<int>(op)][0] = map_rows<Op, float, number_first>;
+  isa.map_rows[number_first][static_cast<int>(op)][1] = map_rows<Op, double, number_first>;
+}
 constexpr void set_maps(Isa& isa) {
   const auto row = [&](MapOp op) -> MapKernel*(&)[dtype_count] {
     return isa.map[static_cast<int>(op)];
@@ -288,7 +335,8 @@ constexpr void set_maps(Isa& isa) {
   set_real<Log1p>(row(MapOp::log1p));
   row(MapOp::sqrt)[0] = map_1<Sqrt, float>;
   row(MapOp::sqrt)[1] = map_1<Sqrt, double>;
-  set_real<Tanh>(row(MapOp::tanh));
+  row(MapOp::tanh)[0] = floats_1<Tanh>;
+  row(MapOp::tanh)[1] = map_1<Tanh, double>;
   set_real<Sigmoid>(row(MapOp::sigmoid));
   set_real<Erf>(row(MapOp::erf));
   set_real<Sin>(row(MapOp::sin));
@@ -302,8 +350,16 @@ constexpr void set_maps(Isa& isa) {
   set_integer<IntegerPow>(row(MapOp::pow));
   row(MapOp::pow)[0] = vector_2<Pow>;
   row(MapOp::pow)[1] = map_2<Pow, double>;
+  set_rows<Add>(isa, MapOp::add);
+  set_rows<Sub>(isa, MapOp::sub);
+  set_rows<Mul>(isa, MapOp::mul);
+  set_rows<Div>(isa, MapOp::div);
+  set_rows<Max>(isa, MapOp::max);
+  set_rows<Min>(isa, MapOp::min);
   set_comparison<Lt>(row(MapOp::lt));
   set_comparison<Eq>(row(MapOp::eq));
+  row(MapOp::gate)[0] = map_2<Gate, float>;
+  row(MapOp::gate)[1] = map_2<Gate, double>;
   auto& select = row(MapOp::select);
   select[0] = map_select<float>;
   select[1] = map_select<double>;

@@ -73,9 +73,20 @@ SOMA_INLINE V load_first(const T* from, int64_t count) {
     return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from);
   else
     return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), from);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(V) == 32 && sizeof(T) == 4)
+    return _mm256_maskload_ps(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
+                                                       _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)));
+  else if constexpr (sizeof(V) == 32)
+    return _mm256_maskload_pd(
+        from, _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3)));
+  else
+    return _mm_maskload_ps(
+        from, _mm_cmpgt_epi32(_mm_set1_epi32(static_cast<int>(count)), _mm_setr_epi32(0, 1, 2, 3)));
 #else
   T elements[lanes] = {};
-  for (int64_t i = 0; i < count; ++i) elements[i] = from[i];
+  for (int64_t i = 0; i < lanes; ++i)
+    if (i < count) elements[i] = from[i];
   return load<V>(elements);
 #endif
 }
@@ -93,8 +104,24 @@ SOMA_INLINE void store_first(T* to, V v, int64_t count) {
 #else
   T elements[lanes];
   store(elements, v);
-  for (int64_t i = 0; i < count; ++i) to[i] = elements[i];
+  for (int64_t i = 0; i < lanes; ++i)
+    if (i < count) to[i] = elements[i];
 #endif
+}
+
+/// The sum of all lanes, in halves.
+template <class T, class V>
+SOMA_INLINE T sum_of_lanes(V v) {
+  constexpr int lanes = sizeof(V) / sizeof(T);
+  if constexpr (lanes == 2) {
+    return v[0] + v[1];
+  } else {
+    using Half = Vector<T, lanes / 2>;
+    Half low, high;
+    __builtin_memcpy(&low, &v, sizeof low);
+    __builtin_memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
+    return sum_of_lanes<T>(low + high);
+  }
 }
 
 /// a * b + c, rounded once where the instruction set has it.

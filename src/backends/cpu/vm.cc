@@ -100,11 +100,15 @@ struct Block {
   std::byte* scratch;
   std::byte* at[max_slots];
   int64_t position = 0, n = 0;  // elements
+  int64_t row = 0, rows = 0;    // the same in rows, where there are any
 
-  int64_t count(Level level) const { return level == Level::row ? n / program.columns : n; }
-  int64_t start(Level level) const {
-    return level == Level::row ? position / program.columns : position;
+  void set(int64_t first, int64_t elements) {
+    position = first;
+    n = elements;
+    if (program.columns > 0) row = first / program.columns, rows = elements / program.columns;
   }
+  int64_t count(Level level) const { return level == Level::row ? rows : n; }
+  int64_t start(Level level) const { return level == Level::row ? row : position; }
 };
 
 void run_load(const Block& block, const VmOp& op, int64_t first, int64_t n) {
@@ -125,8 +129,19 @@ void run_load(const Block& block, const VmOp& op, int64_t first, int64_t n) {
 void run_iota(const Block& block, const VmOp& op, int64_t first, int64_t n) {
   const VmIota& iota = block.program.iotas[op.detail];
   visit_type(block.program.slots[op.dst].type, [&]<class T>(T) {
-    make_elements(iota.view, reinterpret_cast<T*>(block.at[op.dst]), first, n,
-                  [&](int64_t e) { return static_cast<T>(e / iota.inner % iota.extent); });
+    T* dst = reinterpret_cast<T*>(block.at[op.dst]);
+    walk(iota.view, first, n, [&](int64_t offset, int64_t stride, int64_t count) {
+      // Counts instead of dividing: `repeats` of each number, then the next one.
+      int64_t number = offset / iota.inner % iota.extent, repeats = offset % iota.inner;
+      const int64_t numbers = stride / iota.inner, rest = stride % iota.inner;
+      for (int64_t i = 0; i < count; ++i) {
+        *dst++ = static_cast<T>(number);
+        repeats += rest;
+        number += numbers + (repeats >= iota.inner);
+        repeats -= repeats >= iota.inner ? iota.inner : 0;
+        if (number >= iota.extent) number %= iota.extent;
+      }
+    });
   });
 }
 
@@ -149,14 +164,6 @@ void run_rng(const Block& block, const VmOp& op, int64_t first, int64_t n) {
   }
 }
 
-void run_fill(const Block& block, const VmOp& op, int64_t n) {
-  const DType type = block.program.slots[op.dst].type;
-  visit_type(type, [&]<class T>(T) {
-    const T value = static_cast<T>(op.value);
-    block.program.isa->fill[width_index(sizeof(T))](block.at[op.dst], &value, n);
-  });
-}
-
 void run_op(const Block& block, const VmOp& op) {
   const VmProgram& p = block.program;
   const auto& at = block.at;
@@ -165,15 +172,20 @@ void run_op(const Block& block, const VmOp& op) {
       reinterpret_cast<MapKernel*>(op.kernel)(at[op.dst], at[op.a], at[op.b], at[op.c],
                                               block.count(op.level));
       break;
+    case VmOp::Kind::map_rows:
+      reinterpret_cast<MapRows*>(op.kernel)(at[op.dst], at[op.a], at[op.b], block.rows, p.columns);
+      break;
+    case VmOp::Kind::map_constant:
+      reinterpret_cast<MapRows*>(op.kernel)(at[op.dst], at[op.a], at[op.b], 1,
+                                            block.count(op.level));
+      break;
     case VmOp::Kind::load: run_load(block, op, block.start(op.level), block.count(op.level)); break;
-    case VmOp::Kind::fill: run_fill(block, op, block.count(op.level)); break;
     case VmOp::Kind::expand:
-      p.isa->expand_rows[width_index(size_of(p.slots[op.dst].type))](
-          at[op.dst], at[op.a], block.n / p.columns, p.columns);
+      p.isa->expand_rows[width_index(size_of(p.slots[op.dst].type))](at[op.dst], at[op.a],
+                                                                     block.rows, p.columns);
       break;
     case VmOp::Kind::reduce:
-      reinterpret_cast<ReduceRows*>(op.kernel)(at[op.dst], at[op.a], block.n / p.columns, p.columns,
-                                               false);
+      reinterpret_cast<ReduceRows*>(op.kernel)(at[op.dst], at[op.a], block.rows, p.columns, false);
       break;
     case VmOp::Kind::iota: run_iota(block, op, block.start(op.level), block.count(op.level)); break;
     case VmOp::Kind::rng: run_rng(block, op, block.start(op.level), block.count(op.level)); break;
@@ -199,7 +211,7 @@ void run_ends(const Block& block, int64_t chunk, bool first) {
 void set_memory(Block& block) {
   const auto& slots = block.program.slots;
   for (size_t s = 0; s < slots.size(); ++s) {
-    if (!slots[s].in_memory) continue;
+    if (slots[s].place != VmSlot::Place::memory) continue;
     block.at[s] = block.memory[slots[s].buffer] + slots[s].offset +
                   block.start(slots[s].level) * static_cast<int64_t>(size_of(slots[s].type));
   }
@@ -209,19 +221,25 @@ void set_memory(Block& block) {
 
 void run_vm(const VmProgram& program, Memory memory, int64_t begin, int64_t end,
             std::byte* scratch) noexcept {
-  Block block{program, memory, scratch, {}, 0, 0};
+  Block block{program, memory, scratch, {}};
   for (size_t s = 0; s < program.slots.size(); ++s) {
-    if (!program.slots[s].in_memory) block.at[s] = scratch + program.slots[s].reg;
+    const VmSlot& slot = program.slots[s];
+    if (slot.place == VmSlot::Place::reg) block.at[s] = scratch + slot.reg;
+    if (slot.place == VmSlot::Place::constant) {
+      // Operands are pointers to bytes that may be written; these never are.
+      block.at[s] = const_cast<std::byte*>(program.constants.data()) + slot.reg;
+    }
   }
-  block.n = program.block;  // what does not change from block to block is computed for a whole one
-  set_memory(block);
-  for (const VmOp& op : program.once) run_op(block, op);
+  if (!program.once.empty()) {
+    block.set(0, program.block);  // what repeats from block to block is made for a whole one
+    set_memory(block);
+    for (const VmOp& op : program.once) run_op(block, op);
+  }
   for (int64_t chunk = begin; chunk < end; ++chunk) {
     const int64_t stop = std::min(program.elements, (chunk + 1) * program.chunk);
     bool first = true;
-    for (block.position = chunk * program.chunk; block.position < stop;
-         block.position += program.block) {
-      block.n = std::min(program.block, stop - block.position);
+    for (int64_t at = chunk * program.chunk; at < stop; at += program.block) {
+      block.set(at, std::min(program.block, stop - at));
       set_memory(block);
       for (const VmOp& op : program.each) run_op(block, op);
       run_ends(block, chunk, first);

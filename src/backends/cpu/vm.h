@@ -15,15 +15,17 @@ namespace soma::cpu {
 
 using passes::Level;
 
-/// Where a value of a block is: a register (scratch memory), or an array that moves on with the
-/// block.
+/// Where a value of a block is: a register (scratch memory), an array that moves on with the block,
+/// or a number repeated throughout a block.
 struct VmSlot {
+  enum class Place : uint8_t { reg, memory, constant };
   DType type = f32;
   Level level = Level::full;
-  bool in_memory = false;
+  Place place = Place::reg;
   size_t buffer = 0;  ///< In memory: which buffer, and the byte offset of element 0.
   int64_t offset = 0;
-  size_t reg = 0;  ///< In a register: its offset in scratch.
+  size_t reg = 0;    ///< Its offset in scratch, or among the constants.
+  double value = 0;  ///< Of a constant.
 };
 
 /// A strided read of an array in the order of the block's elements.
@@ -35,13 +37,13 @@ struct VmLoad {
 };
 
 struct VmOp {
-  enum class Kind : uint8_t { map, load, fill, expand, reduce, iota, rng };
+  /// map_rows: of `a` and one number for each row of it, or one for all, in `b`.
+  enum class Kind : uint8_t { map, map_rows, map_constant, load, expand, reduce, iota, rng };
   Kind kind = Kind::map;
   Level level = Level::full;  ///< Of the result.
   uint16_t dst = 0, a = 0, b = 0, c = 0;
   void* kernel = nullptr;  ///< map, reduce: from the Isa table.
   size_t detail = 0;       ///< Index into loads, iotas or rngs.
-  double value = 0;        ///< fill
 };
 
 /// Numbers that are made from an element's place in a row-major array, seen through a view of it
@@ -76,6 +78,7 @@ struct VmProgram {
   std::vector<VmIota> iotas;
   std::vector<VmRng> rngs;
   std::vector<VmEnd> ends;
+  std::vector<std::byte> constants;  ///< A block of each, made with the program.
   size_t scratch_bytes = 0;
   const Isa* isa = nullptr;
 
