@@ -2,7 +2,9 @@
 // IDX files.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/options.h"
 #include "soma/data.h"
@@ -16,13 +18,32 @@ struct SourceOptions {
   std::string target;  ///< The column a CSV file is to predict; "" is the last.
   std::string labels;  ///< The IDX file of labels that belongs to an IDX file of inputs.
   int64_t limit = 0;   ///< Only the first rows of each part; 0 takes all.
+  // How a CSV file is read.
+  std::string task = "automatic", header = "automatic", delimiter, decimal = ".", weight;
+  std::vector<std::string> columns, drop, missing;
+  double memory = 4;  ///< GiB of rows; more are kept in a file.
 
   void add_to(Options& options, Need need = Need::required);
+  bool is_csv() const;
+  /// Throws UsageError.
+  data::CsvOptions csv() const;
 };
 
 /// Throws UsageError for a name that nothing has, and soma::Error for files that cannot be read.
-/// `class_names` fixes the labels of a CSV file to those a model was trained with.
-TrainTest open_source(const SourceOptions& options, std::vector<std::string> class_names = {});
+/// With the `table` of a model a CSV file is read as the model's was; `notes` receives what is to
+/// be said about it.
+TrainTest open_source(const SourceOptions& options, const Schema& table = {},
+                      std::vector<std::string>* notes = nullptr);
+
+/// What the rows are used for.
+struct Parts {
+  Dataset train;
+  std::optional<Dataset> validation, test;
+};
+/// The data set in parts: `test` of the rows unless the source has a test set, and `validation` of
+/// the rest (NaN: 0.15 for tables of 50 rows or more, else none), with every class in each as often
+/// as in all. Throws what open_source() throws.
+Parts open_parts(const SourceOptions& options, double validation, double test, uint64_t seed);
 
 /// Runs `parse`, turning what it throws about the text of `flag` into a UsageError.
 template <class Parse>
