@@ -30,6 +30,7 @@ class CsvRows::Impl {
       const auto& categories = reader.column->categories;
       for (size_t i = 0; i < categories.size(); ++i) reader.places.emplace(categories[i], i);
     }
+    inputs_ = schema_.inputs().size();
     ready_ = lines_.next(cells_);
     width_ = cells_.size();
     if (ready_) find_columns();
@@ -89,7 +90,6 @@ class CsvRows::Impl {
   /// Finds each column by the name in the first line, or, without such a line, by its place: in the
   /// file of the schema, or among the inputs alone.
   void find_columns() {
-    for (const Reader& reader : readers_) inputs_ += reader.column->use == ColumnUse::input;
     std::vector<std::string> found;
     for (const CsvCell& cell : cells_) found.emplace_back(cell.text);
     const bool names = schema_.header && std::ranges::any_of(readers_, [&](const Reader& reader) {

@@ -109,7 +109,7 @@ TEST(Csv, NamesTheLineAndColumnOfEveryFault) {
   const Case cases[] = {
       {"empty", "", {}, {"is empty"}},
       {"blank", "\n\r\n\n", {}, {"is empty"}},
-      {"header-only", "a,b\n", {}, {"holds a header", "no line of numbers"}},
+      {"header-only", "a,b\n", {}, {"holds a header", "no line of values"}},
       {"no-target", "a,b\n1,\n2,NA\n", {}, {"column \"b\"", "missing in every line"}},
       {"target-constant",
        "a,b\n1,x\n2,x\n",

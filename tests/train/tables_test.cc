@@ -32,7 +32,7 @@ TEST(Preprocess, MeasuresTheTrainingRows) {
   TemporaryFolder folder;
   const Dataset train = data::load_csv(folder.write("houses.csv", houses(100)));
   const std::string text = encode_inputs(train).text();
-  EXPECT_THAT(text, HasSubstr("number(mean=10"));
+  EXPECT_THAT(text, HasSubstr("number(mean=9"));
   EXPECT_THAT(text, HasSubstr("missing=true"));
   EXPECT_THAT(text, HasSubstr("one_hot(categories=2)"));
   const auto [mean, deviation] = measure_targets(train);
