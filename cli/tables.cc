@@ -54,10 +54,10 @@ std::vector<Layer> with_ends(std::vector<Layer> layers, const Dataset& train, co
       std::ranges::replace(sources, std::string("input"), std::string("table"));
       if (sources != layer.sources()) layer = layer.from(std::move(sources));
     }
-    layers.insert(layers.begin() + 1, encode_inputs(train).named("table"));
+    layers.insert(layers.begin() + 1, encode_inputs(train, {}).named("table"));
   }
   if (predicts_numbers(train, loss) && is_linear(layers.back())) {
-    layers.push_back(decode_targets(train));
+    layers.push_back(decode_targets(train, {}));
   }
   return layers;
 }

@@ -247,10 +247,11 @@ void Train::compare(Console& console, const Parts& parts, const FitOptions& opti
 
 Network Train::make_network(const Dataset& train, const Loss& loss) const {
   return usage("--net", [&] {
-    std::vector<Layer> layers =
-        parse_layers(net_.starts_with('@') ? read_text(net_.substr(1), max_net_text) : net_);
+    const Where nowhere;  // a user of the shell has no use for this line
+    std::vector<Layer> layers = parse_layers(
+        net_.starts_with('@') ? read_text(net_.substr(1), max_net_text) : net_, nowhere);
     if (layers.empty() || layers.front().kind() != "input") {
-      layers.insert(layers.begin(), input(train.input_shape()));
+      layers.insert(layers.begin(), input(train.input_shape(), nowhere));
     }
     for (Layer& layer : layers) {
       if (!init_.empty() && layer.has_argument("weights")) layer = layer.with("weights", init_);

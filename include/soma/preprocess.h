@@ -16,11 +16,11 @@ namespace soma {
 /// is measured on these rows, so give the training rows alone. Categories become one number each
 /// up to 32, a trained vector beyond. Without a schema all columns are numbers. Throws ShapeError
 /// when rows are not [features], and ArgumentError when there are none.
-Layer encode_inputs(const Dataset& train);
+Layer encode_inputs(const Dataset& train, Where where = Where::here());
 
 /// The layer `rescaling` from numbers of mean 0 and deviation 1 to those of the targets. Throws
 /// ArgumentError for classes.
-Layer decode_targets(const Dataset& train);
+Layer decode_targets(const Dataset& train, Where where = Where::here());
 
 /// The mean of all numbers of the targets, and their deviation (1 if they are all the same): what
 /// decode_targets() uses. 1 / deviation² as FitOptions::loss_weight makes the gradients of a

@@ -57,7 +57,7 @@ std::string encoding_of(const Column& column, const Moments& moments, bool missi
 
 }  // namespace
 
-Layer encode_inputs(const Dataset& train) {
+Layer encode_inputs(const Dataset& train, Where where) {
   if (train.input_shape().rank() != 1 || !is_float(train.inputs.type())) {
     throw ShapeError(cat("data set \"", train.name, "\" is no table: a row is ",
                          train.input_shape(), " of ", train.inputs.type(),
@@ -87,7 +87,7 @@ Layer encode_inputs(const Dataset& train) {
     encodings.push_back(
         encoding_of(c < known.size() ? *known[c] : Column{}, moments[c], missing[c]));
   }
-  return Layer("table", {cat("[", join(encodings, " "), "]")});
+  return Layer("table", {cat("[", join(encodings, " "), "]")}, where);
 }
 
 MeanDeviation measure_targets(const Dataset& train) {
@@ -101,9 +101,9 @@ MeanDeviation measure_targets(const Dataset& train) {
   return {mean, deviation};
 }
 
-Layer decode_targets(const Dataset& train) {
+Layer decode_targets(const Dataset& train, Where where) {
   const auto [mean, deviation] = measure_targets(train);
-  return Layer("rescaling", {short_text(deviation), short_text(mean)});
+  return Layer("rescaling", {short_text(deviation), short_text(mean)}, where);
 }
 
 std::vector<double> balanced_class_weights(const Dataset& train) {
