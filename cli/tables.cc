@@ -43,7 +43,7 @@ Recipe recipe_for(const Dataset& train, bool has_validation) {
   const int64_t steps = (train.size() + batch - 1) / batch;
   const int64_t epochs = std::clamp<int64_t>(20'000 / steps, 5, 300);
   const int64_t patience = has_validation ? std::max<int64_t>(epochs / 10, 3) : 0;
-  return {cat("64 relu, 32 relu, ", outputs), epochs, batch, patience};
+  return {cat("64 tanh, dropout 0.3, 32 tanh, ", outputs), epochs, batch, patience};
 }
 
 std::vector<Layer> with_ends(std::vector<Layer> layers, const Dataset& train, const Loss& loss) {
