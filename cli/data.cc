@@ -49,7 +49,7 @@ class Data : public Command {
   int run(Console& console) override {
     if (source_.data.empty()) {
       list(console);
-    } else if (source_.is_csv()) {
+    } else if (source_.is_table()) {
       data::CsvOptions csv = source_.csv();
       csv.drop_text = true;
       describe_table(console, source_.data, data::read_schema(source_.data, csv));

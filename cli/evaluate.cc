@@ -32,7 +32,7 @@ class Evaluate : public Command {
   int run(Console& console) override {
     const Model model = load_model(model_);
     std::vector<std::string> notes;
-    TrainTest both = open_source(source_, model.info.table, &notes);
+    TrainTest both = open_source(source_, &model, &notes);
     for (const std::string& note : notes) console.note(note);
     Dataset dataset = both.test.size() > 0 ? std::move(both.test) : std::move(both.train);
     prepare_rows(dataset, model.info);
@@ -52,6 +52,9 @@ class Evaluate : public Command {
     } else {
       console.line(cat(result.rows, " rows of ", dataset.name, ": ",
                        scores_text(result.loss, result.metrics)));
+      if (is_series(dataset)) {
+        console.line(compare_forecasts(model.network, dataset, options.device).text());
+      }
     }
     return exit_ok;
   }

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cli/media.h"
+#include "cli/series.h"
+#include "cli/tables.h"
 #include "soma/nn.h"
 #include "src/base/visit.h"
 
@@ -26,8 +29,11 @@ ModelInfo describe_rows(const Dataset& train) {
   info.table = train.schema;
   info.input_scale = train.input_scale;
   info.input_shift = train.input_shift;
+  info.notes = train.notes;
   const bool numbers = train.inputs.type() == u8 || is_float(train.inputs.type());
-  if (train.schema.columns.empty() && numbers) {  // the mean element is 0, their deviation 1
+  if (channel_scaling(train) || is_series(train)) {
+    info.input_scale = 1;                    // a layer of the network scales them
+  } else if (!is_table(train) && numbers) {  // the mean element is 0, their deviation 1
     double sum = 0, squares = 0;
     visit_type(train.inputs.type(), [&]<class T>(T) {
       for (const T element : train.inputs.data<T>()) {

@@ -26,6 +26,9 @@ class Options {
   virtual ~Options() = default;
   virtual void positional(const std::string& name, std::string& into, const std::string& help,
                           Need need = Need::required) = 0;
+  /// Any number of them, behind the other positional ones.
+  virtual void positionals(const std::string& name, std::vector<std::string>& into,
+                           const std::string& help) = 0;
   virtual void text(const std::string& flag, std::string& into, const std::string& value,
                     const std::string& help) = 0;
   /// May be given several times.

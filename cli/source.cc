@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "cli/tables.h"
 #include "soma/error.h"
 #include "src/base/text.h"
 
@@ -44,12 +45,16 @@ TrainTest idx_pair(const SourceOptions& options) {
 
 void SourceOptions::add_to(Options& options, Need need) {
   options.positional(
-      "data", data, "A named data set (soma data lists them), a CSV file, or an IDX file of inputs",
+      "data", data,
+      "A named data set (soma data lists them), a CSV file, an IDX file of inputs, a folder of "
+      "class folders with images or texts, or a text (.txt) to go on with",
       need);
   options.text("--data", folder, "FOLDER", "Where the files of a named data set are");
   options.text("--target", target, "COLUMN",
                "Column of a CSV file to predict, by name or number from 0 (default: the last)");
   options.text("--labels", labels, "FILE", "IDX file with the labels of an IDX file of inputs");
+  media.add_to(options);
+  series.add_to(options);
   options.integer("--limit", limit, 0, no_limit, "Use only the first N rows (0: all)");
   options.list("--column", columns, "NAME=KIND",
                "What a column of a CSV file is: number, category, yes_no, date or date(d/m/y)");
@@ -65,10 +70,10 @@ void SourceOptions::add_to(Options& options, Need need) {
   options.real("--memory", memory, 0, 1e6, "GiB of rows of a CSV file; more are kept in a file");
 }
 
-bool SourceOptions::is_csv() const {
+bool SourceOptions::is_table() const {
   const auto& names = data::registry();
-  return std::ranges::find(names, data, &data::NamedDataset::name) == names.end() &&
-         soma::cli::is_csv(data);
+  const bool named = std::ranges::find(names, data, &data::NamedDataset::name) != names.end();
+  return !named && !series.series && !is_media(data, target, media) && is_csv(data);
 }
 
 static char one_character(const std::string& flag, const std::string& text) {
@@ -119,7 +124,7 @@ static Schema schema_of(const SourceOptions& options) {
   return schema;
 }
 
-TrainTest open_source(const SourceOptions& options, const Schema& table,
+TrainTest open_source(const SourceOptions& options, const Model* model,
                       std::vector<std::string>* notes) {
   const auto read = [&]() -> TrainTest {
     for (const auto& row : data::registry()) {
@@ -128,14 +133,23 @@ TrainTest open_source(const SourceOptions& options, const Schema& table,
     const bool is_path = std::filesystem::exists(options.data) ||
                          options.data.find_first_of("/.") != std::string::npos;
     if (!is_path) unknown_name(options.data);
-    if (!options.is_csv()) return idx_pair(options);
-    if (table.columns.empty()) return {data::load_csv(options.data, options.csv()), {}};
-    const Column* target = table.find(ColumnUse::target);
-    if (target && !options.target.empty() && options.target != target->name) {
-      throw UsageError(cat("the model predicts the column \"", target->name, "\", not \"",
-                           options.target, "\""));
+    if (options.series.series || (model && is_series(model->info))) {
+      return {open_series(options.data, options.csv(), options.series, model), {}};
     }
-    return {data::load_csv(options.data, table, notes), {}};
+    if (model && !model->info.table.columns.empty() && is_csv(options.data)) {
+      const Schema& table = model->info.table;
+      const Column* target = table.find(ColumnUse::target);
+      if (target && !options.target.empty() && options.target != target->name) {
+        throw UsageError(cat("the model predicts the column \"", target->name, "\", not \"",
+                             options.target, "\""));
+      }
+      return {data::load_csv(options.data, table, notes), {}};
+    }
+    if (auto media = open_media(options.data, options.target, options.media, model)) {
+      return std::move(*media);
+    }
+    if (!is_csv(options.data)) return idx_pair(options);
+    return {data::load_csv(options.data, options.csv()), {}};
   };
   TrainTest both = read();
   for (Dataset* part : {&both.train, &both.test}) {
@@ -152,7 +166,7 @@ Parts open_parts(const SourceOptions& options, double validation, double test, u
     const double kept = rows >= 20 ? 1 - test : 1;
     return std::vector{kept * (1 - validation), kept * validation, 1 - kept};
   };
-  if (options.is_csv()) {
+  if (options.is_table()) {
     const Schema schema = schema_of(options);
     const auto bytes = static_cast<uint64_t>(options.memory * double{1 << 30});
     cut = data::load_csv(options.data, schema, fractions(schema.rows, true), seed, bytes);
@@ -162,8 +176,9 @@ Parts open_parts(const SourceOptions& options, double validation, double test, u
       test = 0;
       parts.test = std::move(both.test);
     }
-    cut = data::stratified_split(
-        both.train, fractions(both.train.size(), !both.train.schema.columns.empty()), seed);
+    const auto shares = fractions(both.train.size(), is_table(both.train));
+    cut = is_series(both.train) ? cut_in_time(both.train, shares)
+                                : data::stratified_split(both.train, shares, seed);
   }
   parts.train = std::move(cut[0]);
   if (cut[1].size() > 0) parts.validation = std::move(cut[1]);

@@ -5,6 +5,8 @@
 #include <map>
 #include <utility>
 
+#include "cli/media.h"
+#include "cli/series.h"
 #include "soma/preprocess.h"
 #include "src/base/text.h"
 
@@ -34,21 +36,24 @@ Network network_of(std::vector<Layer> layers, const Dataset& train, const Loss& 
 
 }  // namespace
 
+bool is_table(const Dataset& dataset) {
+  return !dataset.schema.columns.empty() && !is_series(dataset);
+}
+
 Recipe recipe_for(const Dataset& train, bool has_validation) {
-  const int64_t outputs = outputs_of(train);
-  if (train.schema.columns.empty()) return {cat("64 relu, ", outputs), 5, 32, 0};
+  if (!is_table(train)) return {default_net(train), 5, 32, 0};
   // About 100 steps an epoch, and as many epochs as 20,000 steps take.
   int64_t batch = 16;
   while (batch < 1024 && train.size() > 100 * batch) batch *= 2;
   const int64_t steps = (train.size() + batch - 1) / batch;
   const int64_t epochs = std::clamp<int64_t>(20'000 / steps, 5, 300);
   const int64_t patience = has_validation ? std::max<int64_t>(epochs / 10, 3) : 0;
-  return {cat("64 tanh, dropout 0.3, 32 tanh, ", outputs), epochs, batch, patience};
+  return {"64 tanh, dropout 0.3, 32 tanh, classes", epochs, batch, patience};
 }
 
 std::vector<Layer> with_ends(std::vector<Layer> layers, const Dataset& train, const Loss& loss) {
   const bool one_input = layers.size() > 1 && layers[1].kind() != "input";
-  if (!train.schema.columns.empty() && one_input && layers[1].kind() != "table") {
+  if (is_table(train) && one_input && layers[1].kind() != "table") {
     for (Layer& layer : layers) {  // who takes the input takes what the table gives
       std::vector<std::string> sources = layer.sources();
       std::ranges::replace(sources, std::string("input"), std::string("table"));

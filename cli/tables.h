@@ -11,6 +11,9 @@
 
 namespace soma::cli {
 
+/// Rows that came from columns, each an example by itself.
+bool is_table(const Dataset& dataset);
+
 /// What the command line may leave open.
 struct Recipe {
   std::string net;

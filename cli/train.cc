@@ -105,6 +105,10 @@ class Train : public Command {
            "  soma train fashion-mnist --net \"conv2d 16 3 relu, max_pool 2, 10\"\n"
            "  soma train fashion-mnist --net \"lstm 64, 10\" --epochs 2\n"
            "  soma train fashion-mnist --net @net.txt\n"
+           "  soma train photos/ --augment \"flip + crop(4)\" --out run/\n"
+           "  soma train book.txt --tokenizer \"bpe(size=1000)\" --epochs 3 --out run/\n"
+           "  soma train messages.tsv --text message --target kind --out run/\n"
+           "  soma train series.csv --series --target load --window 48 --horizon 12 --season 24\n"
            "  soma train iris --net \"8 tanh, 3\" --epochs 60 --out run/\n"
            "  soma train houses.csv --target price --validation 0.1 --out run/\n"
            "  soma train images.idx --labels labels.idx --optimizer \"sgd(momentum=0.9)\"\n";
@@ -125,6 +129,7 @@ class Train : public Command {
              const Progress& progress, const Parts& parts, const OutputFolder& folder) const;
 
   SourceOptions source_;
+  std::string augment_;
   std::string net_, loss_, optimizer_ = "adam", schedule_, init_, out_;
   // 0, and -1 for the patience: recipe_for() has them.
   int64_t epochs_ = 0, batch_ = 0, patience_ = -1, seed_ = 0, threads_ = 0;
@@ -134,10 +139,11 @@ class Train : public Command {
 
 void Train::options(Options& o) {
   source_.add_to(o);
-  o.text(
-      "--net", net_, "LAYERS",
-      "The layers, one per comma: \"128 relu, 10\", or @FILE, one per line (default: 64 relu, for "
-      "tables 64 tanh, dropout 0.3, 32 tanh, then one neuron per class or number)");
+  o.text("--net", net_, "LAYERS",
+         "The layers, one per comma: \"128 relu, 10\", or @FILE, one per line; the words classes, "
+         "vocabulary and context stand for those of the data (default: by the data)");
+  o.text("--augment", augment_, "CHANGES",
+         "Changes of training images, anew in each epoch, for example \"flip + crop(4)\"");
   o.integer(
       "--epochs", epochs_, 1, 1'000'000'000,
       "Times to go through the data (default: 5; for tables until the validation loss stays)");
@@ -174,8 +180,14 @@ int Train::run(Console& console) {
   FitOptions options;
   options.loss = make_loss(parts.train);
   info.loss = options.loss.text();
+  options.augment = usage("--augment", [&] { return augmentation_named(augment_); });
+  const auto mixes = [](const auto& part) { return part.row().mixes; };
   Network net = make_network(parts.train, options.loss);
   options.loss_weight = loss_weight(net, parts.train, options.loss);
+  const bool labels = parts.train.is_classification() && parts.train.target_shape().empty();
+  if (labels && std::ranges::any_of(options.augment.parts(), mixes)) {
+    parts.train = data::one_hot(std::move(parts.train));
+  }
   options.epochs = static_cast<int>(epochs_);
   options.batch = batch_;
   options.optimizer = make_optimizer((parts.train.size() + batch_ - 1) / batch_ * epochs_);
@@ -200,7 +212,7 @@ int Train::run(Console& console) {
   const int best_epoch = best.restore();
   if (best_epoch > 0) console.note(cat("kept the weights of epoch ", best_epoch, ", the best"));
   const int code = finish(console, net, info, history, progress, parts, folder);
-  if (code == exit_ok && !parts.train.schema.columns.empty()) compare(console, parts, options);
+  if (code == exit_ok && is_table(parts.train)) compare(console, parts, options);
   return code;
 }
 
@@ -248,10 +260,15 @@ void Train::compare(Console& console, const Parts& parts, const FitOptions& opti
 Network Train::make_network(const Dataset& train, const Loss& loss) const {
   return usage("--net", [&] {
     const Where nowhere;  // a user of the shell has no use for this line
-    std::vector<Layer> layers = parse_layers(
-        net_.starts_with('@') ? read_text(net_.substr(1), max_net_text) : net_, nowhere);
+    const std::string text = net_.starts_with('@') ? read_text(net_.substr(1), max_net_text) : net_;
+    std::vector<Layer> layers = parse_layers(fill_in(text, train), nowhere);
     if (layers.empty() || layers.front().kind() != "input") {
       layers.insert(layers.begin(), input(train.input_shape(), nowhere));
+    }
+    if (const auto scaling = channel_scaling(train)) layers.insert(layers.begin() + 1, *scaling);
+    if (const auto scaling = series_scaling(train)) {
+      layers.insert(layers.begin() + 1, scaling->first);
+      layers.push_back(scaling->second);
     }
     for (Layer& layer : layers) {
       if (!init_.empty() && layer.has_argument("weights")) layer = layer.with("weights", init_);
@@ -301,7 +318,8 @@ void Train::introduce(Console& console, const Network& net, const Parts& parts,
   if (!schema.columns.empty()) console.note(columns_text(schema));
   console.note(cat(info.dataset, ": ", parts.train.size(), " rows to train with",
                    parts.validation ? cat(", ", parts.validation->size(), " to validate") : "",
-                   parts.test ? cat(", ", parts.test->size(), " to test") : ""));
+                   parts.test ? cat(", ", parts.test->size(), " to test") : "",
+                   row_words(parts.train)));
   console.note(cat("network: ", size.layer_count, size.layer_count == 1 ? " layer, " : " layers, ",
                    size.neurons, " neurons, ", size.parameters, " parameters; loss ", info.loss));
 }
@@ -312,10 +330,15 @@ int Train::finish(Console& console, const Network& net, const ModelInfo& info,
   const bool cut = interrupted();
   Json done{{"event", "done"}, {"epochs", history.epochs.size()}};
   std::optional<Evaluation> test;
+  std::optional<Forecasts> forecasts;
   if (parts.test && !cut) {
     test = evaluate(net, *parts.test, loss_named(info.loss),
                     {.device = Device::cpu(static_cast<int>(threads_))});
     add_scores(done, "test_", *test);
+    if (is_series(*parts.test)) {
+      forecasts = compare_forecasts(net, *parts.test, Device::cpu(static_cast<int>(threads_)));
+      done["naive_mae"] = forecasts->naive;
+    }
   }
   done["seconds"] = history.seconds;
   done["weights_sha256"] = weights_sha256(net);
@@ -333,6 +356,7 @@ int Train::finish(Console& console, const Network& net, const ModelInfo& info,
                        folder.wanted() ? "; what was learned is saved" : ""));
     }
     if (test) console.line(cat("test  ", scores_text(test->loss, test->metrics)));
+    if (forecasts) console.line(forecasts->text());
     console.note(cat("trained for ", duration_text(history.seconds), ", weights ",
                      done["weights_sha256"].get<std::string>().substr(0, 16)));
     if (folder.wanted()) console.line(cat("saved ", folder.file("model.soma")));

@@ -455,7 +455,7 @@ class Scan {
   void drop_copies() {
     for (size_t i = 0; i < counts_.size(); ++i) {
       Column& column = schema_.columns[i];
-      if (column.use != ColumnUse::input) continue;
+      if (column.use != ColumnUse::input || !forced_[i].empty()) continue;
       for (size_t j = 0; j < counts_.size(); ++j) {
         const Column& other = schema_.columns[j];
         const bool stays = j < i && other.use == ColumnUse::input;

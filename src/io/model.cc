@@ -210,10 +210,9 @@ Contents read_contents(const std::string& path) {
 }
 
 void check_info(const ModelInfo& info, const Shape& sample) {
-  const size_t inputs = info.table.inputs().size();
-  if (inputs > 0 && static_cast<int64_t>(inputs) != sample.elements()) {
-    throw FileError(
-        cat("the table has ", inputs, " inputs, but a sample has ", sample.elements(), " numbers"));
+  const auto inputs = static_cast<int64_t>(info.table.inputs().size());
+  if (inputs > 0 && (sample.rank() == 0 || inputs != sample[sample.rank() - 1])) {  // of each step
+    throw FileError(cat("the table has ", inputs, " inputs, but a sample is ", sample));
   }
 }
 

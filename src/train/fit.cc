@@ -41,6 +41,7 @@ Trainer::Trainer(Network& net, const Dataset& data, const FitOptions& options)
       metrics_(metric_names(options.metrics, objective_.target), objective_.target.type == i32,
                objective_.target.width),
       scores_(metrics_.scores()) {
+  if (!options.augment.empty()) augmenter_.emplace(options.augment, data, options.seed);
   if (net_.fresh()) net_.initialize(options.seed);
   full_.emplace(make_program(batch_));
   if (const int64_t left = data.size() % batch_; left > 0) rest_.emplace(make_program(left));
@@ -142,6 +143,7 @@ double Trainer::do_step(int64_t step) {
   const auto rows = rows_of(step);
   Program& program = static_cast<int64_t>(rows.size()) == batch_ ? *full_ : *rest_;
   program.gather(data_, rows);
+  if (augmenter_) program.augment(*augmenter_, rows, event_.epoch);
   program.set_key(options_.seed, steps_before_ + step);
   program.run();
   return program.loss();

@@ -59,6 +59,7 @@ class Trainer {
   const Dataset& data_;
   const FitOptions& options_;
   Objective objective_;
+  std::optional<Augmenter> augmenter_;
   int64_t batch_, steps_;
   Tensors masks_;
   Tensors carried_;  // what the optimizer remembers from step to step

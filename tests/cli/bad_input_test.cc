@@ -116,6 +116,9 @@ const std::vector<Case> cases = {
     {"neuron without a number", {"inspect", model, "--neuron", "hidden1"}, 2, {"--neuron"}},
     {"neuron with a bad number", {"inspect", model, "--neuron", "hidden1:x"}, 2, {"--neuron"}},
     {"drawing of an unknown kind", {"inspect", model, "--graph", "{folder}/net.png"}, 2, {".svg", "net.png"}},
+    {"training without a plan", {"inspect", model, "--training", "sgd"}, 2, {"--plan"}},
+    {"plan with an unknown optimizer", {"inspect", model, "--plan", "--training", "sdg"}, 1, {"sdg", "sgd"}},
+    {"memory map of an unknown kind", {"inspect", model, "--plan", "--memory", "{folder}/map.dot"}, 2, {".svg"}},
     {"drawing into nowhere", {"inspect", model, "--graph", "{folder}/none/net.svg"}, 1, {"net.svg"}},
     // -- rows to predict
     {"no row", {"predict", model}, 1, {"no row"}, ""},
