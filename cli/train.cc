@@ -238,9 +238,8 @@ Loss Train::make_loss(const Dataset& train) const {
         "and no --loss");
   }
   if (!loss_.empty()) return usage("--loss", [&] { return loss_named(loss_); });
-  const Loss standard = default_loss(train);
-  if (!balanced_) return standard;
-  return Loss(standard.name(), {balanced_class_weights(train)});
+  if (!balanced_) return default_loss(train);
+  return Loss("cross_entropy", {0.0, balanced_class_weights(train)});  // 0: no smoothing
 }
 
 /// How good simple answers are on the same rows.
