@@ -1,4 +1,5 @@
 // The first layer of a network for tables: raw columns in, numbers that learn well out.
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -18,8 +19,9 @@ Value with_mark(Value encoded, Value x, bool missing) {
   return missing ? concat({encoded, cast(is_missing(x), x.type())}, 1) : encoded;
 }
 
-/// Missing values become the mean.
-Value standardized(Value x, double mean, double deviation) {
+/// Missing values become the mean. One mean and deviation, or one for each column.
+template <class Numbers>
+Value standardized(Value x, const Numbers& mean, const Numbers& deviation) {
   return select(is_missing(x), 0.0, (x - mean) / deviation);
 }
 
@@ -103,6 +105,24 @@ std::string Reader<Encodings>::write(const Encodings& encodings) {
   return cat("[", join(items, " "), "]");
 }
 
+/// A number and nothing else, "number(43.9 5.5)".
+static bool is_plain_number(const Named<EncodingRow>& encoding) {
+  return encoding.name() == "number" && encoding.arguments()[2] == "false";
+}
+
+/// Plain numbers side by side, by one operation for all.
+static Value encode_numbers(Value x, std::span<const Named<EncodingRow>> encodings) {
+  const auto row_of = [&](size_t argument) {
+    std::vector<Value> places;
+    for (const auto& encoding : encodings) {
+      const double n = Reader<double>::read(encoding.arguments()[argument]);
+      places.push_back(x.graph().constant(n, {1, 1}, x.type()));
+    }
+    return concat(places, 1);
+  };
+  return standardized(x, row_of(0), row_of(1));
+}
+
 Value build_table(LayerBuild& at, Encodings columns) {
   const Value x = at.in();
   const auto count = static_cast<int64_t>(columns.list.size());
@@ -111,10 +131,14 @@ Value build_table(LayerBuild& at, Encodings columns) {
                 " (with the batch in front)"));
   }
   std::vector<Value> parts;
-  for (int64_t i = 0; i < count; ++i) {
-    const auto& encoding = columns.list[static_cast<size_t>(i)];
-    const Value column = slice_axis(x, 1, i, i + 1);
-    parts.push_back(encoding.row().build(at, column, i, encoding.arguments()));
+  const std::span<const Named<EncodingRow>> list = columns.list;
+  for (size_t i = 0, end = 0; i < list.size(); i = end) {
+    while (end < list.size() && is_plain_number(list[end])) ++end;
+    end = std::max(end, i + 1);
+    const auto first = static_cast<int64_t>(i);
+    const Value column = slice_axis(x, 1, first, static_cast<int64_t>(end));
+    parts.push_back(end > i + 1 ? encode_numbers(column, list.subspan(i, end - i))
+                                : list[i].row().build(at, column, first, list[i].arguments()));
   }
   return at.taps().in = parts.size() == 1 ? parts[0] : concat(parts, 1);
 }

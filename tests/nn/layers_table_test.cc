@@ -32,6 +32,11 @@ TEST(TableLayer, StandardizesNumbersAndFillsInTheMean) {
   expect_encoded("[number(3 2)]", rows, {-1, 0, 2});
   expect_encoded("[number(3 2 missing=true)]", rows, {-1, 0, 0, 1, 2, 0});
   expect_encoded("[number]", Tensor::of({1, 1}, {4}), {4});
+  // Side by side, with others between.
+  expect_encoded("[number(3 2) number(1 4) one_hot(2) number(0 2) number(2 1) number(1 1 true)]",
+                 Tensor::of({2, 6}, std::vector<float>{5, 3, 1, 4, nan, 2,  //
+                                                       nan, 1, 0, 0, 7, nan}),
+                 {1, 0.5, 0, 1, 2, 0, 1, 0, 0, 0, 1, 0, 0, 5, 0, 1});
 }
 
 TEST(TableLayer, GivesEachCategoryItsNumber) {
