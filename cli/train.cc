@@ -11,7 +11,9 @@
 #include "cli/model_data.h"
 #include "cli/progress.h"
 #include "cli/source.h"
+#include "cli/tables.h"
 #include "soma/error.h"
+#include "soma/preprocess.h"
 #include "soma/train.h"
 #include "src/base/file.h"
 #include "src/base/text.h"
@@ -50,12 +52,6 @@ class OutputFolder {
  private:
   std::string path_;
   bool new_ = false;
-};
-
-/// What the rows are used for.
-struct Parts {
-  Dataset train;
-  std::optional<Dataset> validation, test;
 };
 
 std::string argument_of(const Named<OptimizerRow>& part, std::string_view name) {
@@ -121,8 +117,11 @@ class Train : public Command {
   int run(Console& console) override;
 
  private:
-  Parts split(TrainTest both) const;
-  Network make_network(const Dataset& train) const;
+  double validation_fraction() const;
+  void complete(const Parts& parts);
+  Loss make_loss(const Dataset& train) const;
+  Network make_network(const Dataset& train, const Loss& loss) const;
+  void compare(Console& console, const Parts& parts, const FitOptions& options) const;
   Optimizer make_optimizer(int64_t steps) const;
   void introduce(Console& console, const Network& net, const Parts& parts,
                  const ModelInfo& info) const;
@@ -132,8 +131,10 @@ class Train : public Command {
   SourceOptions source_;
   std::string augment_;
   std::string net_, loss_, optimizer_ = "adam", schedule_, init_, out_;
-  int64_t epochs_ = 5, batch_ = 32, seed_ = 0, threads_ = 0, patience_ = 0;
-  double rate_ = std::nan(""), validation_ = 0, test_ = 0.2;
+  // 0, and -1 for the patience: recipe_for() has them.
+  int64_t epochs_ = 0, batch_ = 0, patience_ = -1, seed_ = 0, threads_ = 0;
+  double rate_ = std::nan(""), validation_ = std::nan(""), test_ = 0.2;
+  bool balanced_ = false;
 };
 
 void Train::options(Options& o) {
@@ -143,8 +144,11 @@ void Train::options(Options& o) {
          "vocabulary and context stand for those of the data (default: by the data)");
   o.text("--augment", augment_, "CHANGES",
          "Changes of training images, anew in each epoch, for example \"flip + crop(4)\"");
-  o.integer("--epochs", epochs_, 1, 1'000'000'000, "Times to go through the data");
-  o.integer("--batch", batch_, 1, 1'000'000'000, "Rows of one step");
+  o.integer(
+      "--epochs", epochs_, 1, 1'000'000'000,
+      "Times to go through the data (default: 5; for tables until the validation loss stays)");
+  o.integer("--batch", batch_, 1, 1'000'000'000,
+            "Rows of one step (default: 32; for tables a hundredth of the rows, 16 to 1024)");
   o.text("--loss", loss_, "LOSS",
          "What to make small (default: cross_entropy for classes, mean_squared_error for numbers)");
   o.text("--optimizer", optimizer_, "NAME", "How to step, for example \"sgd(momentum=0.9)\"");
@@ -152,30 +156,34 @@ void Train::options(Options& o) {
   o.text("--schedule", schedule_, "NAME", "How the learning rate changes, for example cosine");
   o.text("--init", init_, "NAME", "How all weights start (default: by activation)");
   o.real("--validation", validation_, 0, 0.9,
-         "Fraction of the training rows kept for validation after each epoch");
+         "Fraction of the training rows kept for validation after each epoch (default: 0; for "
+         "tables without --epochs 0.15)");
   o.real("--test", test_, 0, 0.9,
          "Fraction kept for the final test where the data set has no test rows of its own");
   o.integer("--patience", patience_, 0, 1'000'000'000,
-            "Stop when the loss has not become smaller for N epochs (0: never)");
+            "Stop when the loss has not become smaller for N epochs (0: never), and keep the best "
+            "weights");
+  o.flag("--balanced", balanced_, "Give every class the same part in the loss");
   o.integer("--seed", seed_, 0, no_limit, "Of the weights, the order of rows and the splits");
   o.integer("--threads", threads_, 0, 1024, "Threads to compute with (0: every core)");
   o.text("--out", out_, "FOLDER", "Where model.soma and history.jsonl are written");
 }
 
 int Train::run(Console& console) {
-  Parts parts = split(open_source(source_));
+  Parts parts = open_parts(source_, validation_fraction(), test_, static_cast<uint64_t>(seed_));
   ModelInfo info = describe_rows(parts.train);
   prepare_rows(parts.train, info);
   if (parts.validation) prepare_rows(*parts.validation, info);
   if (parts.test) prepare_rows(*parts.test, info);
+  complete(parts);
 
   FitOptions options;
-  options.loss = loss_.empty() ? default_loss(parts.train)
-                               : usage("--loss", [&] { return loss_named(loss_); });
+  options.loss = make_loss(parts.train);
   info.loss = options.loss.text();
   options.augment = usage("--augment", [&] { return augmentation_named(augment_); });
   const auto mixes = [](const auto& part) { return part.row().mixes; };
-  Network net = make_network(parts.train);
+  Network net = make_network(parts.train, options.loss);
+  options.loss_weight = loss_weight(net, parts.train, options.loss);
   const bool labels = parts.train.is_classification() && parts.train.target_shape().empty();
   if (labels && std::ranges::any_of(options.augment.parts(), mixes)) {
     parts.train = data::one_hot(std::move(parts.train));
@@ -192,48 +200,67 @@ int Train::run(Console& console) {
     progress.show(event);
     return !interrupted();
   }};
-  if (patience_ > 0) options.callbacks.push_back(early_stopping(static_cast<int>(patience_)));
+  BestWeights best(net);
+  if (patience_ > 0) {
+    options.callbacks.push_back(early_stopping(static_cast<int>(patience_)));
+    options.callbacks.push_back(best.callback());
+  }
 
   const OutputFolder folder(out_);
   introduce(console, net, parts, info);
   const History history = fit(net, parts.train, options);
-  return finish(console, net, info, history, progress, parts, folder);
+  const int best_epoch = best.restore();
+  if (best_epoch > 0) console.note(cat("kept the weights of epoch ", best_epoch, ", the best"));
+  const int code = finish(console, net, info, history, progress, parts, folder);
+  if (code == exit_ok && is_table(parts.train)) compare(console, parts, options);
+  return code;
 }
 
-Parts Train::split(TrainTest both) const {
-  Parts parts;
-  const auto seed = static_cast<uint64_t>(seed_);
-  const auto cut = [](const Dataset& rows, double share, uint64_t seed_of_order) {
-    return is_series(rows) ? cut_in_time(rows, share) : rows.split(1 - share, seed_of_order);
-  };
-  if (both.test.size() > 0) {
-    parts.test = std::move(both.test);
-  } else if (test_ > 0 && both.train.size() >= 20) {
-    auto [kept, held] = cut(both.train, test_, seed);
-    both.train = std::move(kept);
-    parts.test = std::move(held);
-  }
-  if (validation_ > 0) {
-    auto [kept, held] = cut(both.train, validation_, seed + 1);
-    both.train = std::move(kept);
-    if (held.size() > 0) parts.validation = std::move(held);
-  }
-  if (both.train.size() == 0) {
-    throw ArgumentError(cat("the data set \"", source_.data,
-                            "\" leaves no rows to train with; keep fewer for --validation and "
-                            "--test"));
-  }
-  parts.train = std::move(both.train);
-  return parts;
+/// NaN leaves it to the kind of data.
+double Train::validation_fraction() const {
+  const bool stops_early = epochs_ == 0 || patience_ > 0;
+  return std::isnan(validation_) && !stops_early ? 0 : validation_;
 }
 
-Network Train::make_network(const Dataset& train) const {
-  const std::string text = net_.empty() ? default_net(train) : net_;
+/// What the command line left open.
+void Train::complete(const Parts& parts) {
+  const Recipe recipe = recipe_for(parts.train, parts.validation.has_value());
+  if (patience_ < 0) patience_ = epochs_ == 0 ? recipe.patience : 0;
+  if (epochs_ == 0) epochs_ = recipe.epochs;
+  if (batch_ == 0) batch_ = recipe.batch;
+  if (net_.empty()) net_ = recipe.net;
+}
+
+Loss Train::make_loss(const Dataset& train) const {
+  if (balanced_ && (!loss_.empty() || !train.is_classification())) {
+    throw UsageError(
+        "--balanced weighs the classes of cross_entropy: it needs a target of classes, "
+        "and no --loss");
+  }
+  if (!loss_.empty()) return usage("--loss", [&] { return loss_named(loss_); });
+  if (!balanced_) return default_loss(train);
+  return Loss("cross_entropy", {0.0, balanced_class_weights(train)});  // 0: no smoothing
+}
+
+/// How good simple answers are on the same rows.
+void Train::compare(Console& console, const Parts& parts, const FitOptions& options) const {
+  for (const Baseline& baseline : baselines(parts, options)) {
+    if (console.json()) {
+      Json object{{"event", "baseline"}, {"name", baseline.name}};
+      add_scores(object, "test_", baseline.result);
+      console.event(object);
+    } else {
+      console.note(cat("for comparison, ", baseline.name, ": ",
+                       scores_text(baseline.result.loss, baseline.result.metrics)));
+    }
+  }
+}
+
+Network Train::make_network(const Dataset& train, const Loss& loss) const {
   return usage("--net", [&] {
     const Where nowhere;  // a user of the shell has no use for this line
-    const std::string source =
-        text.starts_with('@') ? read_text(text.substr(1), max_net_text) : text;
-    std::vector<Layer> layers = parse_layers(fill_in(source, train), nowhere);
+    const std::string text = net_.starts_with('@') ? read_text(net_.substr(1), max_net_text) : net_;
+    std::vector<Layer> layers = parse_layers(fill_in(text, train), nowhere);
     if (layers.empty() || layers.front().kind() != "input") {
       layers.insert(layers.begin(), input(train.input_shape(), nowhere));
     }
@@ -245,7 +272,7 @@ Network Train::make_network(const Dataset& train) const {
     for (Layer& layer : layers) {
       if (!init_.empty() && layer.has_argument("weights")) layer = layer.with("weights", init_);
     }
-    return Network(std::move(layers));
+    return Network(with_ends(std::move(layers), train, loss));
   });
 }
 
@@ -286,6 +313,8 @@ void Train::introduce(Console& console, const Network& net, const Parts& parts,
                           {"epochs", epochs_},
                           {"batch", batch_}});
   }
+  const Schema& schema = parts.train.schema;
+  if (!schema.columns.empty()) console.note(columns_text(schema));
   console.note(cat(info.dataset, ": ", parts.train.size(), " rows to train with",
                    parts.validation ? cat(", ", parts.validation->size(), " to validate") : "",
                    parts.test ? cat(", ", parts.test->size(), " to test") : "",

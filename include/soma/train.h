@@ -155,7 +155,7 @@ struct FitOptions {
   std::vector<std::string> metrics = {};  ///< As in EvaluateOptions.
   std::vector<Callback> callbacks = {};
   /// What is made small is loss_weight times the loss, plus the weighted losses of other results,
-  /// plus what layers add (regularizers).
+  /// plus what layers add (regularizers). Divided by loss_weight it is reported.
   double loss_weight = 1;
   std::vector<OutputLoss> more_losses = {};
   /// History::optimizer_states of a training before, with the same optimizer: this one goes on from
