@@ -191,6 +191,13 @@ bool is_media(const std::string& path, const std::string& target, const MediaOpt
 
 std::optional<TrainTest> open_media(const std::string& path, const std::string& target,
                                     const MediaOptions& media, const Model* model) {
+  if (model && media.text.empty() && model->info.notes.count("text column") &&
+      fs::is_regular_file(path)) {
+    MediaOptions known = media;
+    known.text = model->info.notes.at("text column");
+    return open_media(path, target.empty() ? model->info.notes.at("class column") : target, known,
+                      model);
+  }
   if (!is_media(path, target, media)) return std::nullopt;
   std::error_code ignored;
   TrainTest both;
@@ -204,6 +211,8 @@ std::optional<TrainTest> open_media(const std::string& path, const std::string& 
     const std::vector<std::string> classes =
         model ? model->info.class_names : std::vector<std::string>{};
     both = labelled_texts(data::load_text_table(path, media.text, target, classes), media, model);
+    both.train.notes["text column"] = media.text;
+    both.train.notes["class column"] = target;
   } else {
     both = running_text(path, media, model);
   }

@@ -226,8 +226,7 @@ TEST(Text, OfLinesIsToldApart) {
       last_line(soma_run({"train", mails, "--text", "message", "--target", "kind", "--epochs", "30",
                           "--lr", "0.01", "--out", folder / "run", "--json"}));
   EXPECT_GT(done["test_accuracy"], 0.8);
-  const auto evaluated = last_line(
-      soma_run({"evaluate", model, mails, "--text", "message", "--target", "kind", "--json"}));
+  const auto evaluated = last_line(soma_run({"evaluate", model, mails, "--json"}));
   EXPECT_GT(evaluated["accuracy"], 0.85);
   const Finished answers =
       soma_run({"predict", model, "--json"},
