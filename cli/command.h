@@ -28,6 +28,8 @@ class Command {
   virtual std::string_view examples() const = 0;
   /// Binds the options to members; --json and --quiet are there for all.
   virtual void options(Options& options) = 0;
+  /// The TOML file whose settings come before those of the command line; "": none.
+  virtual std::string configuration() const { return ""; }
   virtual int run(Console& console) = 0;
 };
 

@@ -78,6 +78,11 @@ void Console::note(std::string_view text) {
   if (!quiet_ && !json_) line(text);
 }
 
+void Console::warn(std::string_view text) {
+  clear_status();
+  write_all(STDERR_FILENO, cat("soma: ", text, '\n'));
+}
+
 void Console::event(const nlohmann::ordered_json& object) { line(compact(object)); }
 
 void Console::status(std::string_view text) {

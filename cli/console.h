@@ -26,6 +26,8 @@ class Console {
   void line(std::string_view text = "");
   /// A line that --quiet and --json leave out.
   void note(std::string_view text);
+  /// A sentence on standard error about something that went wrong and was dealt with.
+  void warn(std::string_view text);
   /// One JSON object on a line of its own.
   void event(const nlohmann::ordered_json& object);
   /// Rewrites the last line of a terminal; nothing elsewhere.

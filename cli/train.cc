@@ -1,15 +1,15 @@
 // soma train: learns from a data set, reports on the way, and writes a model.
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/config.h"
 #include "cli/interrupt.h"
 #include "cli/model_data.h"
 #include "cli/progress.h"
+#include "cli/run_folder.h"
 #include "cli/source.h"
 #include "soma/error.h"
 #include "soma/train.h"
@@ -22,35 +22,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr uint64_t max_net_text = uint64_t{1} << 20;
-
-/// The folder of the results. Made early, so that a bad path is refused before the work; removed
-/// again when it was new and nothing came of it.
-class OutputFolder {
- public:
-  explicit OutputFolder(std::string path) : path_(std::move(path)) {
-    if (path_.empty()) return;
-    new_ = !std::filesystem::exists(path_);
-    make_folder(path_);
-    if (access(path_.c_str(), W_OK) != 0) {
-      throw FileError(cat("cannot write into the folder \"", path_, "\": permission denied"));
-    }
-  }
-  ~OutputFolder() {
-    std::error_code ignored;
-    if (new_) std::filesystem::remove(path_, ignored);  // refuses a folder with files in it
-  }
-  OutputFolder(const OutputFolder&) = delete;
-  OutputFolder& operator=(const OutputFolder&) = delete;
-
-  bool wanted() const { return !path_.empty(); }
-  std::string file(std::string_view name) const {
-    return (std::filesystem::path(path_) / name).string();
-  }
-
- private:
-  std::string path_;
-  bool new_ = false;
-};
 
 /// What the rows are used for.
 struct Parts {
@@ -111,24 +82,34 @@ class Train : public Command {
            "  soma train fashion-mnist --net @net.txt\n"
            "  soma train iris --net \"8 tanh, 3\" --epochs 60 --out run/\n"
            "  soma train houses.csv --target price --validation 0.1 --out run/\n"
-           "  soma train images.idx --labels labels.idx --optimizer \"sgd(momentum=0.9)\"\n";
+           "  soma train images.idx --labels labels.idx --optimizer \"sgd(momentum=0.9)\"\n"
+           "  soma train --resume run/                     after an interruption\n";
   }
   void options(Options& o) override;
+  std::string configuration() const override;
   int run(Console& console) override;
 
  private:
+  CheckpointOptions checkpoint_options(const RunFolder& folder) const;
+  /// Every option as it is now known, for run.toml.
+  std::string resolved();
+  void resume(Console& console, Trainer& trainer, RunFolder& folder);
   Parts split(TrainTest both) const;
-  Network make_network(const Dataset& train) const;
-  Optimizer make_optimizer(int64_t steps) const;
+  Network make_network(const Dataset& train);
+  Optimizer make_optimizer(int64_t steps_of_epoch) const;
+  Optimizer with_rate(const Optimizer& named, int64_t steps) const;
   void introduce(Console& console, const Network& net, const Parts& parts,
                  const ModelInfo& info) const;
   int finish(Console& console, const Network& net, const ModelInfo& info, const History& history,
-             const Progress& progress, const Parts& parts, const OutputFolder& folder) const;
+             const Parts& parts, RunFolder& folder) const;
 
   SourceOptions source_;
-  std::string net_, loss_, optimizer_ = "adam", schedule_, init_, out_;
-  int64_t epochs_ = 5, batch_ = 32, seed_ = 0, threads_ = 0, patience_ = 0;
+  std::string net_, loss_, optimizer_ = "adam", schedule_, init_, best_, out_;
+  std::string checkpoint_every_ = "30s", resume_, config_;
+  int64_t epochs_ = 5, steps_ = 0, batch_ = 32, accumulate_ = 1, plateau_ = 0, patience_ = 0;
+  int64_t seed_ = 0, threads_ = 0, keep_last_ = 2, keep_best_ = 0;
   double rate_ = std::nan(""), validation_ = 0, test_ = 0.2;
+  bool overwrite_ = false;
 };
 
 void Train::options(Options& o) {
@@ -138,22 +119,49 @@ void Train::options(Options& o) {
       "The layers, one per comma: \"128 relu, 10\", or @FILE, one per line (default: 64 relu, then "
       "one neuron per class or number)");
   o.integer("--epochs", epochs_, 1, 1'000'000'000, "Times to go through the data");
+  o.integer("--steps", steps_, 0, no_limit, "Steps at most (0: as many as the epochs have)");
   o.integer("--batch", batch_, 1, 1'000'000'000, "Rows of one step");
   o.text("--loss", loss_, "LOSS",
          "What to make small (default: cross_entropy for classes, mean_squared_error for numbers)");
   o.text("--optimizer", optimizer_, "NAME", "How to step, for example \"sgd(momentum=0.9)\"");
   o.real("--lr", rate_, 0, 1e6, "Learning rate (default: the optimizer's)");
   o.text("--schedule", schedule_, "NAME", "How the learning rate changes, for example cosine");
+  o.integer("--plateau", plateau_, 0, 1'000'000,
+            "Divide the rate by 10 when the loss has not become smaller for N epochs (0: never)");
+  o.integer("--accumulate", accumulate_, 1, 1'000'000,
+            "Step once for N batches, by the mean of their gradients");
   o.text("--init", init_, "NAME", "How all weights start (default: by activation)");
   o.real("--validation", validation_, 0, 0.9,
          "Fraction of the training rows kept for validation after each epoch");
   o.real("--test", test_, 0, 0.9,
          "Fraction kept for the final test where the data set has no test rows of its own");
   o.integer("--patience", patience_, 0, 1'000'000'000,
-            "Stop when the loss has not become smaller for N epochs (0: never)");
+            "Stop after N epochs that were not better than the best before, whose weights then "
+            "stay (0: never)");
+  o.text("--best", best_, "METRIC",
+         "What says which epoch is best, and keeps its weights: loss or a metric, of the "
+         "validation rows if any (default: loss with --patience, else the last epoch stays)");
   o.integer("--seed", seed_, 0, no_limit, "Of the weights, the order of rows and the splits");
   o.integer("--threads", threads_, 0, 1024, "Threads to compute with (0: every core)");
-  o.text("--out", out_, "FOLDER", "Where model.soma and history.jsonl are written");
+  o.text("--out", out_, "FOLDER",
+         "Where model.soma, run.toml, metrics.jsonl and checkpoints are written");
+  o.flag("--overwrite", overwrite_, "Begin anew in a folder where a training was cut off");
+  o.text("--checkpoint-every", checkpoint_every_, "N",
+         "Steps, or a time like 30s or 5m, between two checkpoints (0: only at the end)");
+  o.integer("--keep-last", keep_last_, 1, 1'000'000, "Checkpoints to keep of the newest");
+  o.integer("--keep-best", keep_best_, 0, 1'000'000, "Checkpoints to keep of the best epochs");
+  o.text("--resume", resume_, "FOLDER",
+         "Go on with the training in that folder; other options change its settings");
+  o.text("--config", config_, "FILE",
+         "A TOML file with any of these options; those of the command line come above them");
+}
+
+std::string Train::configuration() const {
+  if (resume_.empty()) return config_;
+  if (!config_.empty()) {
+    throw UsageError("--resume goes on with the settings of its folder; leave --config out");
+  }
+  return configuration_of_run(resume_);
 }
 
 int Train::run(Console& console) {
@@ -169,23 +177,84 @@ int Train::run(Console& console) {
   info.loss = options.loss.text();
   Network net = make_network(parts.train);
   options.epochs = static_cast<int>(epochs_);
+  options.steps = steps_;
   options.batch = batch_;
-  options.optimizer = make_optimizer((parts.train.size() + batch_ - 1) / batch_ * epochs_);
+  options.optimizer = make_optimizer((parts.train.size() + batch_ - 1) / batch_);
   options.validation = parts.validation ? &*parts.validation : nullptr;
   options.seed = static_cast<uint64_t>(seed_);
   options.device = Device::cpu(static_cast<int>(threads_));
+  options.best = best_.empty() && patience_ > 0 ? "loss" : best_;
+  if (!resume_.empty()) out_ = resume_;
+  RunFolder folder(out_);
+  options.checkpoints = checkpoint_options(folder);
+  if (resume_.empty() && !overwrite_) folder.refuse_unfinished();
   Progress progress(console);
   catch_interrupt();
   options.callbacks = {[&](const Event& event) {
     progress.show(event);
+    folder.hear(event);
     return !interrupted();
   }};
-  if (patience_ > 0) options.callbacks.push_back(early_stopping(static_cast<int>(patience_)));
+  if (patience_ > 0) {
+    options.callbacks.push_back(early_stopping(static_cast<int>(patience_), 0, options.best));
+  }
 
-  const OutputFolder folder(out_);
+  Trainer trainer(net, parts.train, options);
   introduce(console, net, parts, info);
-  const History history = fit(net, parts.train, options);
-  return finish(console, net, info, history, progress, parts, folder);
+  if (resume_.empty()) {
+    folder.start(resolved());
+  } else {
+    resume(console, trainer, folder);
+  }
+  const History history = [&] {
+    try {
+      return trainer.run();
+    } catch (const DivergenceError& error) {
+      folder.close({{"event", "diverged"}, {"message", error.what()}});
+      throw;
+    }
+  }();
+  return finish(console, net, info, history, parts, folder);
+}
+
+CheckpointOptions Train::checkpoint_options(const RunFolder& folder) const {
+  CheckpointOptions options;
+  if (!folder.wanted()) return options;
+  options.folder = folder.file("checkpoints");
+  options.last = static_cast<int>(keep_last_);
+  options.best = static_cast<int>(keep_best_);
+  options.every_seconds = 0;
+  const char unit = checkpoint_every_.empty() ? '0' : checkpoint_every_.back();
+  const int64_t factor = unit == 's' ? 1 : unit == 'm' ? 60 : unit == 'h' ? 3600 : 0;
+  const std::string_view digits(checkpoint_every_.data(),
+                                checkpoint_every_.size() - (factor > 0 ? 1 : 0));
+  if (factor == 0) {
+    options.every_steps = to_integer("--checkpoint-every", digits, 0, no_limit);
+  } else {
+    options.every_seconds = to_real("--checkpoint-every", digits, 0, 1e9) * double(factor);
+  }
+  return options;
+}
+
+std::string Train::resolved() {
+  for (std::string* path : {&source_.data, &source_.folder, &source_.labels}) {
+    if (!path->empty() && std::filesystem::exists(*path)) {
+      *path = std::filesystem::absolute(*path).string();
+    }
+  }
+  return cat("# The options of this training: soma train --resume goes on with them, and ",
+             "--config takes\n# them for another one.\n", config_text(*this));
+}
+
+void Train::resume(Console& console, Trainer& trainer, RunFolder& folder) {
+  const Trainer::Resumed resumed = trainer.resume();
+  folder.go_on(trainer.steps(), static_cast<int>(trainer.history().epochs.size()), resolved());
+  for (const std::string& sentence : resumed.damaged) {
+    console.warn(cat(sentence, "; going on from the one before"));
+  }
+  console.note(resumed.path.empty()
+                   ? "no checkpoint was written yet: training starts from the beginning"
+                   : cat("going on after step ", trainer.steps(), ", from ", resumed.path));
 }
 
 Parts Train::split(TrainTest both) const {
@@ -212,13 +281,13 @@ Parts Train::split(TrainTest both) const {
   return parts;
 }
 
-Network Train::make_network(const Dataset& train) const {
+Network Train::make_network(const Dataset& train) {
   const int64_t outputs =
       train.is_classification() ? train.classes() : train.target_shape().elements();
-  const std::string text = net_.empty() ? cat("64 relu, ", outputs) : net_;
+  if (net_.empty()) net_ = cat("64 relu, ", outputs);
   return usage("--net", [&] {
-    std::vector<Layer> layers =
-        parse_layers(text.starts_with('@') ? read_text(text.substr(1), max_net_text) : text);
+    if (net_.starts_with('@')) net_ = read_text(net_.substr(1), max_net_text);
+    std::vector<Layer> layers = parse_layers(net_);
     if (layers.empty() || layers.front().kind() != "input") {
       layers.insert(layers.begin(), input(train.input_shape()));
     }
@@ -229,9 +298,21 @@ Network Train::make_network(const Dataset& train) const {
   });
 }
 
-Optimizer Train::make_optimizer(int64_t steps) const {
-  const Optimizer named = usage("--optimizer", [&] { return optimizer_named(optimizer_); });
-  if (std::isnan(rate_) && schedule_.empty()) return named;
+Optimizer Train::make_optimizer(int64_t steps_of_epoch) const {
+  Optimizer optimizer = usage("--optimizer", [&] { return optimizer_named(optimizer_); });
+  if (!std::isnan(rate_) || !schedule_.empty()) {
+    const int64_t steps = std::max<int64_t>(1, steps_of_epoch * epochs_ / accumulate_);
+    optimizer = with_rate(optimizer, steps);
+  }
+  const std::string parts =
+      cat(accumulate_ > 1 ? cat("accumulate(", accumulate_, ") + ") : "", optimizer.text(),
+          plateau_ > 0 ? cat(" + reduce_on_plateau(patience=", plateau_,
+                             " window=", std::max<int64_t>(1, steps_of_epoch / accumulate_), ")")
+                       : "");
+  return usage("--optimizer", [&] { return optimizer_named(parts); });
+}
+
+Optimizer Train::with_rate(const Optimizer& named, int64_t steps) const {
   size_t at = 0;  // the last that takes a rate
   std::vector<std::string> parts;
   for (const Optimizer::Part& part : named.parts()) {
@@ -274,9 +355,8 @@ void Train::introduce(Console& console, const Network& net, const Parts& parts,
 }
 
 int Train::finish(Console& console, const Network& net, const ModelInfo& info,
-                  const History& history, const Progress& progress, const Parts& parts,
-                  const OutputFolder& folder) const {
-  const bool cut = interrupted();
+                  const History& history, const Parts& parts, RunFolder& folder) const {
+  const bool cut = history.stopped && interrupted();
   Json done{{"event", "done"}, {"epochs", history.epochs.size()}};
   std::optional<Evaluation> test;
   if (parts.test && !cut) {
@@ -288,8 +368,8 @@ int Train::finish(Console& console, const Network& net, const ModelInfo& info,
   done["weights_sha256"] = weights_sha256(net);
   if (folder.wanted()) {
     save(net, folder.file("model.soma"), info);
-    write_file_atomic(folder.file("history.jsonl"), progress.history());
     done["model"] = folder.file("model.soma");
+    if (!cut) folder.close(done);
   }
   if (cut) done["interrupted"] = true;
   if (console.json()) {
@@ -297,7 +377,7 @@ int Train::finish(Console& console, const Network& net, const ModelInfo& info,
   } else {
     if (cut) {
       console.line(cat("interrupted after ", history.steps, " steps",
-                       folder.wanted() ? "; what was learned is saved" : ""));
+                       folder.wanted() ? cat("; go on with: soma train --resume ", out_) : ""));
     }
     if (test) console.line(cat("test  ", scores_text(test->loss, test->metrics)));
     console.note(cat("trained for ", duration_text(history.seconds), ", weights ",

@@ -158,6 +158,19 @@ void AtomicFile::commit() {
   flush_folder(path_);
 }
 
+LogFile::LogFile(std::string path) : path_(std::move(path)) {
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail("write", path_, errno);
+}
+
+LogFile::~LogFile() { ::close(descriptor_); }
+
+void LogFile::append(std::string_view text) { write_fully(descriptor_, bytes_of(text), path_); }
+
+void LogFile::flush() {
+  if (::fsync(descriptor_) != 0) fail("write", path_, errno);
+}
+
 void write_file_atomic(const std::string& path, std::span<const std::byte> bytes) {
   AtomicFile file(path);
   file.write(bytes);

@@ -70,6 +70,7 @@ class Program {
     if (error != 0) throw std::runtime_error("cannot start " SOMA_PROGRAM);
   }
   void interrupt() const { kill(pid_, SIGINT); }
+  void kill_at_once() const { kill(pid_, SIGKILL); }
   std::string output_so_far() const { return content_of(out_); }
   Finished wait() const {
     int status = 0;
