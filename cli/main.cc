@@ -24,6 +24,7 @@ understood; 130 interrupted (what was trained is saved).
 std::vector<std::unique_ptr<Command>> all_commands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(make_train());
+  commands.push_back(make_init());
   commands.push_back(make_evaluate());
   commands.push_back(make_predict());
   commands.push_back(make_inspect());

@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/config.h"
+#include "cli/find_rate.h"
 #include "cli/interrupt.h"
 #include "cli/model_data.h"
 #include "cli/progress.h"
@@ -35,18 +36,6 @@ std::string argument_of(const Named<OptimizerRow>& part, std::string_view name) 
     if (parameters[i].name == name) return part.arguments()[i];
   }
   throw UsageError(cat("the optimizer ", part.name(), " has no argument ", name));
-}
-
-/// The text of the same thing with one argument replaced.
-std::string with_argument(const Named<OptimizerRow>& part, std::string_view name,
-                          const std::string& value) {
-  std::vector<std::string> arguments;
-  const auto& parameters = part.row().parameters;
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    const bool replaced = parameters[i].name == name;
-    arguments.push_back(cat(parameters[i].name, "=", replaced ? value : part.arguments()[i]));
-  }
-  return cat(part.name(), "(", join(arguments, " "), ")");
 }
 
 /// A schedule from text, given the learning rate and the number of steps where it lacks them.
@@ -83,6 +72,7 @@ class Train : public Command {
            "  soma train iris --net \"8 tanh, 3\" --epochs 60 --out run/\n"
            "  soma train houses.csv --target price --validation 0.1 --out run/\n"
            "  soma train images.idx --labels labels.idx --optimizer \"sgd(momentum=0.9)\"\n"
+           "  soma train iris --find-lr\n"
            "  soma train --resume run/                     after an interruption\n";
   }
   void options(Options& o) override;
@@ -97,7 +87,7 @@ class Train : public Command {
   Parts split(TrainTest both) const;
   Network make_network(const Dataset& train);
   Optimizer make_optimizer(int64_t steps_of_epoch) const;
-  Optimizer with_rate(const Optimizer& named, int64_t steps) const;
+  Schedule rate_of(const Optimizer& optimizer, int64_t steps) const;
   void introduce(Console& console, const Network& net, const Parts& parts,
                  const ModelInfo& info) const;
   int finish(Console& console, const Network& net, const ModelInfo& info, const History& history,
@@ -105,11 +95,11 @@ class Train : public Command {
 
   SourceOptions source_;
   std::string net_, loss_, optimizer_ = "adam", schedule_, init_, best_, out_;
-  std::string checkpoint_every_ = "30s", resume_, config_;
+  std::string checkpoint_every_ = "30s", resume_, config_, plot_;
   int64_t epochs_ = 5, steps_ = 0, batch_ = 32, accumulate_ = 1, plateau_ = 0, patience_ = 0;
   int64_t seed_ = 0, threads_ = 0, keep_last_ = 2, keep_best_ = 0;
   double rate_ = std::nan(""), validation_ = 0, test_ = 0.2;
-  bool overwrite_ = false;
+  bool overwrite_ = false, find_rate_ = false;
 };
 
 void Train::options(Options& o) {
@@ -130,6 +120,9 @@ void Train::options(Options& o) {
             "Divide the rate by 10 when the loss has not become smaller for N epochs (0: never)");
   o.integer("--accumulate", accumulate_, 1, 1'000'000,
             "Step once for N batches, by the mean of their gradients");
+  o.flag("--find-lr", find_rate_,
+         "Train a copy for some batches while the rate rises, show the losses and suggest a rate");
+  o.text("--plot", plot_, "FILE.svg", "With --find-lr: where to draw the losses");
   o.text("--init", init_, "NAME", "How all weights start (default: by activation)");
   o.real("--validation", validation_, 0, 0.9,
          "Fraction of the training rows kept for validation after each epoch");
@@ -199,6 +192,7 @@ int Train::run(Console& console) {
     options.callbacks.push_back(early_stopping(static_cast<int>(patience_), 0, options.best));
   }
 
+  if (find_rate_) return show_rates(console, net, parts.train, options, plot_);
   Trainer trainer(net, parts.train, options);
   introduce(console, net, parts, info);
   if (resume_.empty()) {
@@ -302,7 +296,8 @@ Optimizer Train::make_optimizer(int64_t steps_of_epoch) const {
   Optimizer optimizer = usage("--optimizer", [&] { return optimizer_named(optimizer_); });
   if (!std::isnan(rate_) || !schedule_.empty()) {
     const int64_t steps = std::max<int64_t>(1, steps_of_epoch * epochs_ / accumulate_);
-    optimizer = with_rate(optimizer, steps);
+    optimizer =
+        usage("--lr", [&] { return with_learning_rate(optimizer, rate_of(optimizer, steps)); });
   }
   const std::string parts =
       cat(accumulate_ > 1 ? cat("accumulate(", accumulate_, ") + ") : "", optimizer.text(),
@@ -312,21 +307,14 @@ Optimizer Train::make_optimizer(int64_t steps_of_epoch) const {
   return usage("--optimizer", [&] { return optimizer_named(parts); });
 }
 
-Optimizer Train::with_rate(const Optimizer& named, int64_t steps) const {
-  size_t at = 0;  // the last that takes a rate
-  std::vector<std::string> parts;
-  for (const Optimizer::Part& part : named.parts()) {
-    if (part.row().complete) at = parts.size();
-    parts.push_back(part.text());
+/// The rate or schedule that was asked for; without a rate that of the optimizer.
+Schedule Train::rate_of(const Optimizer& optimizer, int64_t steps) const {
+  std::string rate = number(rate_);
+  for (const Optimizer::Part& part : optimizer.parts()) {
+    if (std::isnan(rate_) && part.row().complete) rate = argument_of(part, "lr");
   }
-  const Optimizer::Part& last = named.parts()[at];
-  std::string rate = std::isnan(rate_) ? argument_of(last, "lr") : number(rate_);
-  if (!schedule_.empty()) {
-    rate = usage("--schedule", [&] { return complete_schedule(schedule_, rate, steps).text(); });
-  }
-  const Optimizer changed = optimizer_named(with_argument(last, "lr", rate));
-  parts[at] = changed.only(last.only).text();
-  return usage("--lr", [&] { return optimizer_named(join(parts, " + ")); });
+  if (schedule_.empty()) return usage("--lr", [&] { return schedule_named(rate); });
+  return usage("--schedule", [&] { return complete_schedule(schedule_, rate, steps); });
 }
 
 void Train::introduce(Console& console, const Network& net, const Parts& parts,

@@ -217,7 +217,7 @@ class Trainer {
   /// The batches that remain of this epoch, its validation and a checkpoint if one is due; returns
   /// the record. Throws ArgumentError when the training is done().
   const EpochRecord& epoch();
-  /// One batch, and what comes behind the last one of an epoch; returns its loss. Throws
+  /// One batch, and what comes behind the last one of an epoch, or of all; returns its loss. Throws
   /// ArgumentError when the training is done().
   double step();
   /// All epochs or steps were taken, or a callback ended it.
@@ -231,7 +231,8 @@ class Trainer {
   /// place in the data, running sums, the epochs so far, the best weights. load() throws FileError
   /// for a damaged file and ArgumentError, naming the difference, for one of another network, other
   /// data, batches, seed or metrics, having done nothing. Epochs, schedules, the arguments of
-  /// optimizers and checkpoints may be others.
+  /// optimizers and checkpoints may be others. (At the end of a training with FitOptions::best the
+  /// network holds the best weights, and so does a state that is saved then.)
   void save(const std::string& path) const;
   void load(const std::string& path);
   struct Resumed {
@@ -246,6 +247,23 @@ class Trainer {
  private:
   std::unique_ptr<Impl> impl_;
 };
+
+/// The same optimizer with another learning rate: that of its last part that has one.
+Optimizer with_learning_rate(const Optimizer& optimizer, const Schedule& rate);
+
+/// What find_learning_rate() tried: the loss of each batch, smoothed, by the rate of its step.
+struct RateSearch {
+  std::vector<double> rates, losses;
+  double suggestion = 0;  ///< Where the loss falls fastest; 0 when it never falls.
+};
+struct RateRange {
+  double low = 1e-7, high = 10;
+  int steps = 100;
+};
+/// Trains a copy of the network for some batches while the rate rises exponentially, and stops when
+/// the loss has grown to four times the smallest (Smith 2015, arXiv:1506.01186).
+RateSearch find_learning_rate(const Network& net, const Dataset& train, FitOptions options,
+                              const RateRange& range = {});
 
 /// Gives the network the averages of its weights that the optimizer kept (ema_weights,
 /// average_weights, asgd, schedule_free_sgd, schedule_free_adamw), for evaluation and use:

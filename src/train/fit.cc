@@ -116,7 +116,6 @@ const EpochRecord& Training::epoch() {
   do {
     step();
   } while (epoch_ == present && !done());
-  if (epoch_ == present) finish();
   return history_.epochs.back();
 }
 
@@ -162,6 +161,7 @@ double Training::step() {
   tell(Event::Kind::step);
   if (step_ == steps_) end_epoch();
   if (checkpoint_due()) write_checkpoint();
+  if (done()) finish();
   return loss;
 }
 

@@ -10,9 +10,9 @@
 namespace soma {
 namespace {
 
-const std::vector<std::string> command_names = {"train", "evaluate",    "predict",   "inspect",
-                                                "list",  "activations", "gradcheck", "bench",
-                                                "data",  "version"};
+const std::vector<std::string> command_names = {"train",   "init", "evaluate",    "predict",
+                                                "inspect", "list", "activations", "gradcheck",
+                                                "bench",   "data", "version"};
 
 std::vector<std::string> with(std::vector<std::string> arguments,
                               std::initializer_list<std::string> more) {

@@ -213,9 +213,6 @@ TEST_F(Run, IsAloneInItsFolder) {
 
 TEST_F(Run, ThatDivergedNamesItsCheckpointAndMayBeTriedAgain) {
   const std::vector<std::string> base = {"train", "iris", "--net", "8 relu, 3", "--out", out()};
-  const Finished run = soma_run(with(base, {"--lr", "1e6", "--optimizer", "sgd", "--epochs", "200",
-                                            "--checkpoint-every", "1", "--net", "8 relu, 8, 3"}));
-  EXPECT_NE(run.code, 0);
   const Finished bad = soma_run({"train", "iris", "--net", "8 relu, 8, 3", "--out", out(), "--lr",
                                  "1e6", "--optimizer", "sgd", "--epochs", "200", "--loss",
                                  "mean_squared_error", "--checkpoint-every", "1"});
@@ -232,6 +229,34 @@ TEST_F(Run, IsDescribedByAFileThatTrainsTheSameAgain) {
       soma_run({"train", "--config", out() + "/run.toml", "--out", folder_ / "again", "--json"});
   ASSERT_EQ(second.code, 0) << second.err;
   EXPECT_EQ(second.json().back()["weights_sha256"], first.json().back()["weights_sha256"]);
+}
+
+TEST(Configuration, IsWrittenWithEveryOptionExplained) {
+  TemporaryFolder folder;
+  const std::string path = folder / "mine.toml";
+  ASSERT_EQ(soma_run({"init", path}).code, 0);
+  const std::string text = content_of(path);
+  for (const char* part : {"\nepochs = 5\n", "\n# lr = \n", "\n# Rows of one step\nbatch = 32\n"}) {
+    EXPECT_NE(text.find(part), text.npos) << text;
+  }
+  EXPECT_EQ(soma_run({"init", path}).code, 1);
+  const Finished run = soma_run({"train", "iris", "--config", path, "--epochs", "2", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(run.json().back()["weights_sha256"],
+            soma_run({"train", "iris", "--epochs", "2", "--json"}).json().back()["weights_sha256"]);
+}
+
+TEST(LearningRates, AreTriedAndSuggested) {
+  TemporaryFolder folder;
+  const std::string plot = folder / "rates.svg";
+  const Finished run = soma_run({"train", "iris", "--find-lr", "--plot", plot});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_NE(run.out.find("suggested: --lr "), run.out.npos) << run.out;
+  EXPECT_EQ(content_of(plot).rfind("<svg", 0), 0u);
+  const auto tried = soma_run({"train", "iris", "--find-lr", "--json"}).json()[0];
+  EXPECT_EQ(tried["rates"].size(), tried["losses"].size());
+  EXPECT_GT(tried["suggestion"], 1e-4);
+  EXPECT_LT(tried["suggestion"], 1);
 }
 
 TEST(Configuration, IsRefusedByLineAndColumn) {
