@@ -81,9 +81,14 @@ TEST_F(FashionMnist, TrainsEvaluatesPredictsAndInspects) {
   int epochs = 0, steps = 0;
   for (std::string line; std::getline(metrics, line);) {
     const auto object = nlohmann::json::parse(line);
-    if (object["event"] == "epoch") EXPECT_EQ(object["epoch"], ++epochs);
-    if (object["event"] == "step") EXPECT_EQ(object["steps_done"], ++steps);
-    if (object["event"] == "done") EXPECT_EQ(object["weights_sha256"], done["weights_sha256"]);
+    const std::string kind = object["event"];
+    if (kind == "epoch") {
+      EXPECT_EQ(object["epoch"], ++epochs);
+    } else if (kind == "step") {
+      EXPECT_EQ(object["steps_done"], ++steps);
+    } else {
+      EXPECT_EQ(object["weights_sha256"], done["weights_sha256"]);
+    }
   }
   EXPECT_EQ(epochs, 3);
   EXPECT_EQ(steps, 48);
