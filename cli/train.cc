@@ -280,10 +280,11 @@ Network Train::make_network(const Dataset& train) {
       train.is_classification() ? train.classes() : train.target_shape().elements();
   if (net_.empty()) net_ = cat("64 relu, ", outputs);
   return usage("--net", [&] {
+    const Where nowhere;  // a user of the shell has no use for this line
     if (net_.starts_with('@')) net_ = read_text(net_.substr(1), max_net_text);
-    std::vector<Layer> layers = parse_layers(net_);
+    std::vector<Layer> layers = parse_layers(net_, nowhere);
     if (layers.empty() || layers.front().kind() != "input") {
-      layers.insert(layers.begin(), input(train.input_shape()));
+      layers.insert(layers.begin(), input(train.input_shape(), nowhere));
     }
     for (Layer& layer : layers) {
       if (!init_.empty() && layer.has_argument("weights")) layer = layer.with("weights", init_);

@@ -151,11 +151,10 @@ std::vector<int64_t> order_of_neurons(const std::vector<Link>& links, int64_t ne
       return link.to == path.back() && link.from_neuron && !link.delayed &&
              waits[static_cast<size_t>(link.from)] > 0;
     });
-    const auto seen = std::ranges::find(path, blocking->from);
+    const auto start = std::ranges::find(path, blocking->from) - path.begin();
     path.push_back(blocking->from);
-    if (seen == path.end() - 1) continue;
-    const auto start = std::ranges::find(path, blocking->from);
-    std::vector<int64_t> cycle(start, path.end());
+    if (start + 1 == std::ssize(path)) continue;  // not there before
+    std::vector<int64_t> cycle(path.begin() + start, path.end());
     std::ranges::reverse(cycle);
     throw GraphError(cat("the links ", join(cycle, " > "), " form a cycle without delay, so no ",
                          "neuron of it could be computed first; write one of them as a delayed ",

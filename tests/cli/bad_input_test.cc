@@ -59,6 +59,11 @@ const std::vector<Case> cases = {
     {"layer without neurons", {"train", "iris", "--net", "0 relu, 3"}, 2, {"--net"}},
     {"negative layer", {"train", "iris", "--net", "-5 relu, 3"}, 2, {"--net"}},
     {"layer that cannot be read", {"train", "iris", "--net", "8 relu,,3"}, 2, {"--net"}},
+    {"block whose shapes differ", {"train", "iris", "--net", "residual [8 tanh], 3"}, 2, {"residual1", "shortcut"}},
+    {"recurrent layer without time", {"train", "iris", "--net", "bidirectional [8], 3"}, 2, {"hidden1", "recurrent"}},
+    {"heads that do not divide", {"train", "iris", "--net", "reshape 2x2, decoder 3, 3"}, 2, {"decoder1", "heads"}},
+    {"bracket that stays open", {"train", "iris", "--net", "residual [4 tanh, 3"}, 2, {"]"}},
+    {"shared with nobody", {"train", "iris", "--net", "8 share=nope, 3"}, 2, {"nope"}},
     {"layer from nowhere", {"train", "iris", "--net", "8 relu, 3 from=hiden1"}, 2, {"hiden1"}},
     {"layer linked to itself", {"train", "iris", "--net", "8 relu name=h from=h, 3"}, 2, {"h"}},
     {"absurdly wide layer", {"train", "iris", "--net", "99999999999 relu, 3"}, 2, {"--net"}},
@@ -165,6 +170,7 @@ TEST_P(BadInput, GivesASentenceAndLeavesNothing) {
         << "lacks \"" << filled(fact) << "\":\n"
         << run.err;
   }
+  EXPECT_EQ(run.err.find(".cc:"), std::string::npos) << "a place in Soma's source: " << run.err;
   EXPECT_EQ(folder_->entries(), files) << "a file was left behind";
 }
 

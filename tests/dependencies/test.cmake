@@ -1,8 +1,5 @@
 # What the library and the program need at run time. The core is linked whole into one program, so
 # that nothing it might need is missed.
-if(SOMA_SANITIZE)
-  return()  # The sanitizers' own libraries would be found.
-endif()
 add_executable(soma_whole_core ${CMAKE_CURRENT_SOURCE_DIR}/dependencies/empty.cc)
 target_link_libraries(soma_whole_core PRIVATE -Wl,--whole-archive soma::core -Wl,--no-whole-archive)
 set(programs core=$<TARGET_FILE:soma_whole_core>)

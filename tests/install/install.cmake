@@ -7,9 +7,6 @@ function(run)
   endif()
 endfunction()
 
-if(sanitize)
-  string(APPEND flags " -fsanitize=${sanitize}")
-endif()
 file(REMOVE_RECURSE ${folder})
 run(${CMAKE_COMMAND} --install ${build} --prefix ${folder}/soma)
 run(${CMAKE_COMMAND} -S ${consumer} -B ${folder}/build -G ${generator}
