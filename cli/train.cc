@@ -206,6 +206,10 @@ int Train::run(Console& console) {
     } catch (const DivergenceError& error) {
       folder.close({{"event", "diverged"}, {"message", error.what()}});
       throw;
+    } catch (const FileError& error) {
+      if (!folder.wanted()) throw;
+      throw FileError(cat(error.what(), "; checkpoints from before are whole: go on with soma ",
+                          "train --resume ", out_));
     }
   }();
   return finish(console, net, info, history, parts, folder);
@@ -231,10 +235,11 @@ CheckpointOptions Train::checkpoint_options(const RunFolder& folder) const {
 }
 
 std::string Train::resolved() {
+  const bool named = std::ranges::any_of(
+      data::registry(), [&](const data::NamedDataset& row) { return row.name == source_.data; });
   for (std::string* path : {&source_.data, &source_.folder, &source_.labels}) {
-    if (!path->empty() && std::filesystem::exists(*path)) {
-      *path = std::filesystem::absolute(*path).string();
-    }
+    if (path == &source_.data && named) continue;
+    if (!path->empty()) *path = std::filesystem::absolute(*path).string();
   }
   return cat("# The options of this training: soma train --resume goes on with them, and ",
              "--config takes\n# them for another one.\n", config_text(*this));
