@@ -35,6 +35,7 @@ class Command {
 
 std::unique_ptr<Command> make_train();
 std::unique_ptr<Command> make_init();
+std::unique_ptr<Command> make_report();
 std::unique_ptr<Command> make_evaluate();
 std::unique_ptr<Command> make_predict();
 std::unique_ptr<Command> make_inspect();

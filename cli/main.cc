@@ -25,6 +25,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(make_train());
   commands.push_back(make_init());
+  commands.push_back(make_report());
   commands.push_back(make_evaluate());
   commands.push_back(make_predict());
   commands.push_back(make_inspect());

@@ -20,7 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr const char *configuration_name = "run.toml", *metrics_name = "metrics.jsonl";
+constexpr const char *configuration_name = "run.toml", *metrics_name = "metrics.jsonl",
+                     *report_name = "report.html";
 constexpr int64_t most_step_lines = 1000;
 
 /// The lines of metrics.jsonl; one that a crash cut short is left out.
@@ -42,6 +43,16 @@ std::string kind_of(const Json& line) {
 int64_t number_in(const Json& line, const char* key) {
   const auto found = line.find(key);
   return found != line.end() && found->is_number_integer() ? found->get<int64_t>() : -1;
+}
+
+/// The layers at one step.
+Json layers_json(std::span<const LayerSizes> sizes) {
+  Json layers;
+  for (const LayerSizes& row : sizes) {
+    layers[row.layer] = {
+        {"weights", row.weights}, {"gradient", row.gradient}, {"update", row.update}};
+  }
+  return {{"event", "layers"}, {"steps_done", sizes.front().step}, {"layers", layers}};
 }
 
 }  // namespace
@@ -89,25 +100,45 @@ void RunFolder::start(const std::string& configuration) {
     if (old.path().extension() == ".checkpoint") fs::remove(old.path(), ignored);
   }
   fs::remove(file(metrics_name), ignored);
+  fs::remove(file(report_name), ignored);
   write_file_atomic(file(configuration_name), configuration);
   log_.emplace(file(metrics_name));
+  events_.emplace(path_);
 }
 
 void RunFolder::go_on(int64_t steps, int epochs, const std::string& configuration) {
   write_file_atomic(file(configuration_name), configuration);
   std::string kept;
+  std::vector<std::pair<Json, double>> past;  // with the seconds of training
+  double seconds = 0;
   for (const auto& [line, object] : read_lines(file(metrics_name))) {
     const std::string kind = kind_of(object);
-    const bool before = (kind == "step" && number_in(object, "steps_done") <= steps) ||
+    const bool of_step = kind == "step" || kind == "layers";
+    const bool before = (of_step && number_in(object, "steps_done") <= steps) ||
                         (kind == "epoch" && number_in(object, "epoch") <= epochs);
-    if (before) kept += line + '\n';
+    if (!before) continue;
+    kept += line + '\n';
+    if (kind == "step") seconds = object.value("seconds", seconds);
+    past.emplace_back(object, seconds);
   }
   write_file_atomic(file(metrics_name), kept);
   log_.emplace(file(metrics_name));
+  events_.emplace(path_);
+  for (const auto& [object, at] : past) events_->add(object, seconds - at);
+}
+
+void RunFolder::watch(const Network& net, const Dataset& train, const FitOptions& options) {
+  if (wanted()) watch_.emplace(net, train, options);
 }
 
 void RunFolder::hear(const Event& event) {
   if (!log_) return;
+  if (watch_) {
+    (*watch_)(event);
+    const auto fresh = watch_->sizes().subspan(watched_);
+    watched_ += fresh.size();
+    if (!fresh.empty()) append(layers_json(fresh));
+  }
   if (event.kind == Event::Kind::epoch) append(epoch_json(event));
   if (event.kind == Event::Kind::checkpoint) log_->flush();
   if (event.kind != Event::Kind::step) return;
@@ -130,6 +161,7 @@ void RunFolder::close(const Json& result) {
 }
 
 void RunFolder::append(const Json& object) {
+  events_->add(object);
   log_->append(object.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n');
 }
 

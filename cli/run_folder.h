@@ -1,11 +1,14 @@
-// What a training leaves on the disk: model.soma, run.toml (every option), metrics.jsonl and
-// checkpoints/, from which it goes on after whatever ended it.
+// What a training leaves on the disk: model.soma, run.toml (every option), metrics.jsonl and the
+// same for TensorBoard, report.html, and checkpoints/, from which it goes on after whatever ended
+// it.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
+#include "cli/run_events.h"
+#include "soma/layer_watch.h"
 #include "soma/train.h"
 #include "src/base/file.h"
 
@@ -31,6 +34,9 @@ class RunFolder {
   /// A training goes on, perhaps with other options: what metrics.jsonl has from after that point
   /// is cut off.
   void go_on(int64_t steps, int epochs, const std::string& configuration);
+  /// From now on the sizes of gradients and updates are noted as well. The network and the rows
+  /// must outlive the training.
+  void watch(const Network& net, const Dataset& train, const FitOptions& options);
   /// Appends what happened to metrics.jsonl.
   void hear(const Event& event);
   /// The last line of a training that is over.
@@ -43,6 +49,9 @@ class RunFolder {
   bool new_ = false;
   int descriptor_ = -1;
   std::optional<LogFile> log_;
+  std::optional<RunEvents> events_;
+  std::optional<LayerWatch> watch_;
+  size_t watched_ = 0;  // of the sizes it has: those that were noted
 };
 
 /// The options of the training in a folder: its run.toml. Throws FileError where there is none.

@@ -10,6 +10,7 @@
 #include "cli/interrupt.h"
 #include "cli/model_data.h"
 #include "cli/progress.h"
+#include "cli/report.h"
 #include "cli/run_folder.h"
 #include "cli/source.h"
 #include "soma/error.h"
@@ -59,6 +60,13 @@ Schedule complete_schedule(const std::string& text, const std::string& rate, int
   return schedule_named(cat(call.name, "(", join(items, " "), ")"));
 }
 
+/// The rows that say how good the network is, and what they are.
+std::pair<const Dataset*, const char*> judges(const Parts& parts) {
+  if (parts.test) return {&*parts.test, "test rows"};
+  if (parts.validation) return {&*parts.validation, "validation rows"};
+  return {&parts.train, "training rows"};
+}
+
 class Train : public Command {
  public:
   std::string_view name() const override { return "train"; }
@@ -78,8 +86,12 @@ class Train : public Command {
   void options(Options& o) override;
   std::string configuration() const override;
   int run(Console& console) override;
+  /// The rows as the network takes them.
+  Parts open_parts(ModelInfo& info) const;
 
  private:
+  void report(Console& console, const Network& net, const ModelInfo& info,
+              const Parts& parts) const;
   CheckpointOptions checkpoint_options(const RunFolder& folder) const;
   /// Every option as it is now known, for run.toml.
   std::string resolved();
@@ -157,12 +169,18 @@ std::string Train::configuration() const {
   return configuration_of_run(resume_);
 }
 
-int Train::run(Console& console) {
+Parts Train::open_parts(ModelInfo& info) const {
   Parts parts = split(open_source(source_));
-  ModelInfo info = describe_rows(parts.train);
+  info = describe_rows(parts.train);
   prepare_rows(parts.train, info);
   if (parts.validation) prepare_rows(*parts.validation, info);
   if (parts.test) prepare_rows(*parts.test, info);
+  return parts;
+}
+
+int Train::run(Console& console) {
+  ModelInfo info;
+  Parts parts = open_parts(info);
 
   FitOptions options;
   options.loss = loss_.empty() ? default_loss(parts.train)
@@ -193,6 +211,7 @@ int Train::run(Console& console) {
   }
 
   if (find_rate_) return show_rates(console, net, parts.train, options, plot_);
+  folder.watch(net, parts.train, options);
   Trainer trainer(net, parts.train, options);
   introduce(console, net, parts, info);
   if (resume_.empty()) {
@@ -363,7 +382,10 @@ int Train::finish(Console& console, const Network& net, const ModelInfo& info,
   if (folder.wanted()) {
     save(net, folder.file("model.soma"), info);
     done["model"] = folder.file("model.soma");
-    if (!cut) folder.close(done);
+    if (!cut) {
+      folder.close(done);
+      report(console, net, info, parts);
+    }
   }
   if (cut) done["interrupted"] = true;
   if (console.json()) {
@@ -381,7 +403,28 @@ int Train::finish(Console& console, const Network& net, const ModelInfo& info,
   return cut ? exit_interrupted : exit_ok;
 }
 
+/// A model without a report is still a model: what goes wrong here is told and no failure.
+void Train::report(Console& console, const Network& net, const ModelInfo& info,
+                   const Parts& parts) const {
+  const auto [rows, name] = judges(parts);
+  try {
+    const Device device = Device::cpu(static_cast<int>(threads_));
+    console.note(cat("report in ", write_report(out_, net, info, *rows, name, device)));
+  } catch (const Error& error) {
+    console.warn(cat("there is no report: ", error.what()));
+  }
+}
+
 }  // namespace
+
+Judges judges_of(const std::string& configuration) {
+  Train train;
+  read_config(train, configuration);
+  ModelInfo info;
+  const Parts parts = train.open_parts(info);
+  const auto [rows, name] = judges(parts);
+  return {*rows, name};
+}
 
 std::unique_ptr<Command> make_train() { return std::make_unique<Train>(); }
 

@@ -1,0 +1,35 @@
+// Pieces of a page: tables, figures with their numbers, and the page around them.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace soma {
+
+struct HtmlTable {
+  std::vector<std::string> heading;
+  std::vector<std::vector<std::string>> rows;
+  /// Evenly picked from rows that are too many for a page, the first and the last among them.
+  static constexpr size_t most_rows = 60;
+};
+/// Cells that are numbers align to the right. Text is escaped.
+std::string html_of(const HtmlTable& table);
+
+enum class Width { half, whole };
+/// A drawing (a whole SVG file), what it shows in a sentence, and its numbers to unfold.
+std::string html_figure(std::string_view svg, std::string_view caption, const HtmlTable& numbers,
+                        Width width = Width::half);
+
+/// A heading and what stands below it; nothing at all when that is empty.
+std::string html_section(std::string_view heading, const std::string& content);
+
+/// The whole page.
+std::string html_page(std::string_view title, const std::string& body);
+
+/// "0.9667", "1.2e-07", "60": as many digits as a reader needs.
+std::string figure_of(double value);
+/// "96.7 %"
+std::string percent_of(double share);
+
+}  // namespace soma
