@@ -20,11 +20,14 @@ namespace {
 /// More rows than these tell a reader no more.
 constexpr int64_t most_rows = 20'000;
 
-std::string introduction_of(const RunRecord& run, const Network& net, const ModelInfo& info) {
-  const std::string end = run.end == "diverged" ? " It diverged: the figures are those up to there."
-                          : run.end.empty()     ? " It was cut off: the figures are those so far."
-                                                : "";
-  return cat(info.dataset, ", learned by ", excerpt(net.text(), 160), ".", end);
+std::string introduction_of(const RunRecord& run, const ModelInfo& info) {
+  const char* const end =
+      run.end == "diverged" ? " The training diverged: the figures are those up to there."
+      : run.end.empty()     ? " The training was cut off: the figures are those so far."
+                            : "";
+  return cat("Data: ", info.dataset, ". Network: ", excerpt(run.setting("net"), 200),
+             ". Loss: ", info.loss, ". Optimizer: ", run.setting("optimizer"), ", batches of ",
+             run.setting("batch"), ", seed ", run.setting("seed"), ".", end);
 }
 
 class ReportCommand : public Command {
@@ -66,7 +69,7 @@ std::string write_report(const std::string& folder, const Network& net, const Mo
                          const Dataset& rows, const std::string& rows_name, const Device& device) {
   RunRecord run = read_run(folder);
   Report report{.title = run.name,
-                .introduction = introduction_of(run, net, info),
+                .introduction = introduction_of(run, info),
                 .steps = std::move(run.steps),
                 .epochs = std::move(run.epochs),
                 .layers = std::move(run.layers),

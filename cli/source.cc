@@ -43,7 +43,7 @@ void SourceOptions::add_to(Options& options, Need need) {
   options.positional(
       "data", data, "A named data set (soma data lists them), a CSV file, or an IDX file of inputs",
       need);
-  options.text("--data", folder, "FOLDER", "Where the files of a named data set are");
+  options.text("--data-folder", folder, "FOLDER", "Where the files of a named data set are");
   options.text("--target", target, "COLUMN",
                "Column of a CSV file to predict, by name or number from 0 (default: the last)");
   options.text("--labels", labels, "FILE", "IDX file with the labels of an IDX file of inputs");

@@ -41,7 +41,7 @@ struct BarChart {
     std::vector<double> shares;
   };
   std::vector<Series> series;
-  double width = 520;
+  double width = 440;
 };
 std::string draw_bars(const BarChart& chart);
 
@@ -51,7 +51,7 @@ struct ConfusionChart {
   std::string title;
   std::vector<std::string> names;
   std::vector<double> counts;  ///< [names, names]
-  double width = 520;
+  double width = 440;
 };
 std::string draw_confusion(const ConfusionChart& chart);
 

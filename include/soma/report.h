@@ -29,7 +29,7 @@ struct StepRecord {
 /// What a report tells. Everything may be empty: a figure without numbers is left out.
 struct Report {
   std::string title;
-  std::string introduction;  ///< A sentence or two below the title.
+  std::string introduction = "";  ///< A sentence or two below the title.
   std::vector<StepRecord> steps = {};
   std::vector<EpochRecord> epochs = {};
   std::vector<LayerSizes> layers = {};

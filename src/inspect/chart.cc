@@ -104,30 +104,31 @@ class ChartWriter {
       : chart_(chart),
         svg_(svg),
         small_(chart.width < 400),
-        left_(small_ ? 34 : 56),
-        right_(small_ ? 8 : 16),
-        top_(small_ ? 40 : 52),
+        left_(small_ ? 34 : 50),
+        right_(small_ ? 8 : 10),
+        top_(small_ ? 40 : 46),
         bottom_(chart.x_label.empty() ? 22 : 40),
         y_(chart.log_y) {
-    bool bars = false;
     for (const Curve& curve : chart.curves) {
       for (const double x : curve.x) x_.add(x);
       for (const double y : curve.y) y_.add(y);
-      bars |= curve.kind == Curve::Kind::bars;
+      if (curve.kind != Curve::Kind::bars || curve.x.empty()) continue;
+      x_.add(curve.x.front() - apart(curve) / 2);
+      x_.add(curve.x.back() + apart(curve) / 2);
+      y_.add(0);
     }
-    if (bars) y_.add(0);
     if (chart.y_min < chart.y_max) y_.cut(chart.y_min, chart.y_max);
-    x_.widen(small_ ? 0 : bars ? 0.06 : 0.02);
+    x_.widen(small_ ? 0 : 0.02);
     y_.widen(0.05);
   }
 
   void draw() {
-    svg_.text({left_, small_ ? 16.0 : 20.0}, chart_.title, "title", Svg::Anchor::start);
+    svg_.text({heading(), small_ ? 16.0 : 14.0}, chart_.title, "title", Svg::Anchor::start);
     if (chart_.legend) {
       legend();
     } else {
-      svg_.text({left_, small_ ? 31.0 : 38.0},
-                fitting(chart_.note, (chart_.width - left_) * (small_ ? 1.2 : 1)),
+      svg_.text({heading(), small_ ? 31.0 : 34.0},
+                fitting(chart_.note, (chart_.width - heading()) * (small_ ? 1.2 : 1)),
                 small_ ? "little" : "note", Svg::Anchor::start);
     }
     marks();
@@ -139,10 +140,17 @@ class ChartWriter {
   }
 
  private:
+  /// From one bar to the next.
+  static double apart(const Curve& bars) {
+    return bars.x.size() > 1 ? std::abs(bars.x[1] - bars.x[0]) : 1;
+  }
   double wide() const { return chart_.width - left_ - right_; }
   double high() const { return chart_.height - top_ - bottom_; }
   double at_x(double x) const { return left_ + x_.share(x) * wide(); }
   double at_y(double y) const { return top_ + (1 - y_.share(y)) * high(); }
+
+  /// Where title and legend begin: with the chart's axis, or with the text around a large one.
+  double heading() const { return small_ ? left_ : 0; }
 
   /// Faint curves are grey.
   size_t colour_of(size_t curve) const {
@@ -150,12 +158,12 @@ class ChartWriter {
   }
 
   void legend() {
-    double x = left_;
+    double x = heading();
     for (size_t i = 0; i < chart_.curves.size(); ++i) {
       const Curve& curve = chart_.curves[i];
       if (curve.name.empty()) continue;
-      svg_.line({x, 34}, {x + 16, 34}, cat("curve c", colour_of(i)), style_of(curve));
-      svg_.text({x + 20, 38}, curve.name, "note", Svg::Anchor::start);
+      svg_.line({x, 30}, {x + 16, 30}, cat("curve c", colour_of(i)), style_of(curve));
+      svg_.text({x + 20, 34}, curve.name, "note", Svg::Anchor::start);
       x += 36 + 6.2 * static_cast<double>(curve.name.size());
     }
   }
@@ -177,7 +185,7 @@ class ChartWriter {
       svg_.text({left_ + wide() / 2, chart_.height - 6}, chart_.x_label, kind);
     }
     if (!chart_.y_label.empty()) {
-      svg_.text({chart_.width - right_, 20}, chart_.y_label, kind, Svg::Anchor::end);
+      svg_.text({chart_.width - right_, 14}, chart_.y_label, kind, Svg::Anchor::end);
     }
   }
 
@@ -196,7 +204,7 @@ class ChartWriter {
                     cat("filled c", colour), style);
       }
     } else if (curve.kind == Curve::Kind::bars) {
-      const double each = count > 1 ? std::abs(at_x(curve.x[1]) - at_x(curve.x[0])) * 0.8 : 30;
+      const double each = (at_x(apart(curve)) - at_x(0)) * 0.8;
       for (size_t i = 0; i < count; ++i) {
         if (!inside(curve, i)) continue;
         const double y = at_y(curve.y[i]), zero = at_y(0);
@@ -259,15 +267,15 @@ std::string draw_charts(std::span<const Chart> charts, int columns) {
 }
 
 std::string draw_bars(const BarChart& chart) {
-  constexpr double left = 130, top = 52, thick = 9, gap = 9;
-  const double room = chart.width - left - 52;
+  constexpr double left = 104, top = 50, thick = 9, gap = 9;
+  const double room = chart.width - left - 10;
   const double group = thick * static_cast<double>(chart.series.size()) + gap;
   Svg svg;
-  svg.text({16, 20}, chart.title, "title", Svg::Anchor::start);
-  double x = left;
+  svg.text({0, 14}, chart.title, "title", Svg::Anchor::start);
+  double x = 0;
   for (size_t s = 0; s < chart.series.size(); ++s) {
-    svg.rect({x, 30}, 10, 10, 2, cat("filled c", s % colours));
-    svg.text({x + 15, 39}, chart.series[s].name, "note", Svg::Anchor::start);
+    svg.rect({x, 25}, 10, 10, 2, cat("filled c", s % colours));
+    svg.text({x + 15, 34}, chart.series[s].name, "note", Svg::Anchor::start);
     x += 32 + 6.2 * static_cast<double>(chart.series[s].name.size());
   }
   const double low = top + group * static_cast<double>(chart.names.size());
@@ -294,12 +302,12 @@ std::string draw_bars(const BarChart& chart) {
 
 std::string draw_confusion(const ConfusionChart& chart) {
   const size_t count = chart.names.size();
-  constexpr double left = 110, top = 64;
-  const double cell = std::clamp((chart.width - left - 16) / static_cast<double>(count), 6.0, 56.0);
+  constexpr double left = 104, top = 58;
+  const double cell = std::clamp((chart.width - left) / static_cast<double>(count), 6.0, 56.0);
   const bool worded = cell >= 20;
   Svg svg;
-  svg.text({16, 20}, chart.title, "title", Svg::Anchor::start);
-  svg.text({left, 40}, "answer →", "note", Svg::Anchor::start);
+  svg.text({0, 14}, chart.title, "title", Svg::Anchor::start);
+  svg.text({left, 34}, "answer →", "note", Svg::Anchor::start);
   svg.text({left - 8, top - 8}, "label ↓", "note", Svg::Anchor::end);
   for (size_t i = 0; i < count; ++i) {
     const double middle = cell * (static_cast<double>(i) + 0.5);
@@ -333,7 +341,7 @@ std::string draw_confusion(const ConfusionChart& chart) {
     }
   }
   const double side = cell * static_cast<double>(count);
-  return svg.finish(std::max(chart.width, left + side + 16), top + side + 12, chart.title);
+  return svg.finish(std::max(chart.width, left + side), top + side + 12, chart.title);
 }
 
 }  // namespace soma

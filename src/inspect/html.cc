@@ -40,11 +40,13 @@ border-bottom:1px solid var(--rule)}
 font-variant-numeric:tabular-nums}
 .figures{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:2.2rem 2.5rem;
 align-items:start}
+.packed{display:block;columns:2;column-gap:2.5rem}
+.packed figure{break-inside:avoid;padding-bottom:2.2rem}
 figure{margin:0;min-width:0}
 figure.whole{grid-column:1/-1}
-figure>.drawing,figure .wide>.drawing{display:block;max-width:100%;height:auto}
+figure>.drawing{display:block;width:100%;height:auto}
 figure .wide{overflow-x:auto}
-figure .wide>.drawing{max-width:none;margin:0 auto}
+figure .wide>.drawing{display:block;margin:0 auto}
 figcaption{margin:.5rem 0 .3rem;font-size:.875rem;line-height:1.5;color:var(--soft)}
 details{font-size:.85rem}
 summary{cursor:pointer;color:var(--accent);width:max-content}
@@ -69,20 +71,21 @@ white-space:pre-wrap;overflow-wrap:anywhere}
 .columns{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:0 2.5rem;align-items:start}
 .columns h3{margin-top:0}
 .columns .table,.open .table{max-height:none}
-.columns td{overflow-wrap:anywhere}
+.columns td{overflow-wrap:anywhere}.columns td:first-child{color:var(--faint);white-space:nowrap}
 footer{margin-top:4rem;padding-top:.8rem;border-top:1px solid var(--rule);font-size:.8rem;
 color:var(--faint)}
-@media (max-width:52rem){body{padding:2rem 1rem 3rem}h1{font-size:2rem}
-.figures,.columns{grid-template-columns:minmax(0,1fr)}}
+@media screen and (max-width:52rem){body{padding:2rem 1rem 3rem}h1{font-size:2rem}
+.figures,.columns{grid-template-columns:minmax(0,1fr)}.packed{columns:1}}
 @media print{@page{margin:16mm 14mm}
 :root{color-scheme:light}
 body{padding:0;max-width:none;font-size:9.5pt;line-height:1.45}
 h1{font-size:24pt}h2{font-size:14pt;margin:1.6rem 0 .8rem;break-after:avoid}
 h3,figcaption{break-after:avoid}
-.keys{margin-top:1rem;padding:.8rem 0 .7rem}.keys dd{font-size:15pt}
+.keys{margin-top:1rem;padding:.8rem 0 .7rem;grid-template-columns:repeat(auto-fit,minmax(5rem,1fr));
+gap:.8rem 1.2rem}.keys dd{font-size:15pt}
 .figures{gap:1.2rem 1.6rem}
-figure>.drawing,.pictures li,tr{break-inside:avoid}
-figure .wide>.drawing{max-width:100%}
+figure{break-inside:avoid}.packed figure{padding-bottom:1rem}.pictures li,tr{break-inside:avoid}
+figure .wide>.drawing{max-width:100%;height:auto}
 summary{display:none}
 details::details-content{content-visibility:visible;display:block;height:auto}
 .table,details .table{max-height:none;overflow:visible;border:0;padding:0}
@@ -92,7 +95,7 @@ table{font-size:7.5pt}th,td{padding:.12rem .45rem}
 )";
 
 bool is_number(std::string_view cell) {
-  if (cell.ends_with(" %")) cell.remove_suffix(2);
+  if (cell.ends_with("\u00a0%")) cell.remove_suffix(3);
   if (cell == "–" || cell.empty()) return true;
   std::string digits;
   for (const char c : cell) {
@@ -160,9 +163,9 @@ std::string html_section(std::string_view heading, const std::string& content) {
 }
 
 std::string html_page(std::string_view title, const std::string& body) {
-  return cat("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
-             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
-             "<link rel=\"icon\" href=\"data:,\">\n<title>", escape_xml(title), "</title>\n<style>",
+  return cat("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n",
+             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n",
+             "<link rel=\"icon\" href=\"data:,\"/>\n<title>", escape_xml(title), "</title>\n<style>",
              style_sheet, svg_style_sheet(), "</style>\n</head>\n<body>\n", body,
              "</body>\n</html>\n");
 }
@@ -184,11 +187,25 @@ std::string figure_of(double value) {
   return std::string(text, end.ptr);
 }
 
+std::string time_of(double seconds) {
+  char text[32];
+  if (seconds < 60) {
+    const int digits = seconds < 0.01 ? 4 : seconds < 10 ? 2 : 0;
+    const auto end =
+        std::to_chars(text, text + sizeof text, seconds, std::chars_format::fixed, digits);
+    return cat(std::string(text, end.ptr), "\u00a0s");
+  }
+  const auto whole = static_cast<int64_t>(seconds + 0.5);
+  const auto two = [](int64_t n) { return cat(n < 10 ? "0" : "", n); };
+  return whole < 3600 ? cat(whole / 60, ":", two(whole % 60))
+                      : cat(whole / 3600, ":", two(whole / 60 % 60), ":", two(whole % 60));
+}
+
 std::string percent_of(double share) {
   char text[32];
   const auto end =
       std::to_chars(text, text + sizeof text, share * 100, std::chars_format::fixed, 1);
-  return std::isfinite(share) ? cat(std::string(text, end.ptr), " %") : "–";
+  return std::isfinite(share) ? cat(std::string(text, end.ptr), "\u00a0%") : "–";
 }
 
 }  // namespace soma

@@ -10,8 +10,8 @@ namespace soma {
 struct HtmlTable {
   std::vector<std::string> heading;
   std::vector<std::vector<std::string>> rows;
-  /// Evenly picked from rows that are too many for a page, the first and the last among them.
-  static constexpr size_t most_rows = 60;
+  /// As many are shown: evenly picked from more, the first and the last among them.
+  static constexpr size_t most_rows = 24;
 };
 /// Cells that are numbers align to the right. Text is escaped.
 std::string html_of(const HtmlTable& table);
@@ -29,7 +29,9 @@ std::string html_page(std::string_view title, const std::string& body);
 
 /// "0.9667", "1.2e-07", "60": as many digits as a reader needs.
 std::string figure_of(double value);
-/// "96.7 %"
+/// "0.89 s", "12 s", "2:05", "1:30:00"
+std::string time_of(double seconds);
+/// "96.7 %", held together
 std::string percent_of(double share);
 
 }  // namespace soma

@@ -32,7 +32,7 @@ std::string key_figures(const Report& report, const Network& net, const Judgemen
     keys += key(grouped(static_cast<int64_t>(report.epochs.size())),
                 report.epochs.size() == 1 ? "epoch" : "epochs");
   }
-  if (report.seconds > 0) keys += key(cat(figure_of(report.seconds), " s"), "training");
+  if (report.seconds > 0) keys += key(time_of(report.seconds), "training");
   return cat("<dl class=\"keys\">\n", keys, "</dl>\n");
 }
 

@@ -12,8 +12,8 @@ namespace soma {
 namespace {
 
 std::string one_chart(Chart chart, bool has_legend) {
-  chart.width = 520;
-  chart.height = 300;
+  chart.width = 440;
+  chart.height = 260;
   chart.legend = has_legend;
   return draw_charts(std::span(&chart, 1), 1);
 }
@@ -29,7 +29,7 @@ bool spreads(const std::vector<Curve>& curves) {
       most = std::max(most, y);
     }
   }
-  return most > 20 * least;
+  return most > 8 * least;
 }
 
 double score_of(const std::vector<Score>& scores, const std::string& name) {
@@ -76,8 +76,8 @@ std::string loss_figure(const Report& report) {
   chart.x_label = "epoch";
   chart.log_y = spreads(chart.curves);
   return html_figure(one_chart(std::move(chart), true),
-                     "The loss of the training rows as training saw them, and of the validation "
-                     "rows after each epoch, if there are any.",
+                     cat("The loss of the training rows as training saw them",
+                         validated ? ", and of the validation rows after each epoch." : "."),
                      table);
 }
 
@@ -108,7 +108,8 @@ std::string metric_figure(const Report& report, const std::string& name) {
   for (const MetricInfo& row : metric_table()) {
     if (row.name == name) meaning = row.meaning;
   }
-  return html_figure(one_chart(std::move(chart), true), cat(name, ": ", meaning), table);
+  return html_figure(one_chart(std::move(chart), true),
+                     meaning.empty() ? name : cat(name, ": ", meaning, "."), table);
 }
 
 std::string rate_figure(const Report& report) {
@@ -127,7 +128,6 @@ std::string rate_figure(const Report& report) {
   }
   Chart chart{"Learning rate", "", {curve}};
   chart.x_label = "epoch";
-  chart.log_y = spreads(chart.curves);
   return html_figure(one_chart(std::move(chart), false), "The size of each step.", table);
 }
 
@@ -145,8 +145,8 @@ std::string time_figure(const Report& report) {
   chart.x_label = "epoch";
   const double mean = sum / static_cast<double>(report.epochs.size());
   return html_figure(one_chart(std::move(chart), false),
-                     cat("Validation included; ", figure_of(mean), " s in the mean, ",
-                         figure_of(report.seconds > 0 ? report.seconds : sum), " s in all."),
+                     cat("Validation included; ", time_of(mean), " in the mean, ",
+                         time_of(report.seconds > 0 ? report.seconds : sum), " in all."),
                      table);
 }
 

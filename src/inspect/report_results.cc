@@ -19,8 +19,8 @@ constexpr size_t most_points = 2000;  // of a scatter plot
 constexpr size_t most_pictures = 24, most_mistakes = 12, most_features = 8;
 
 std::string one_chart(Chart chart) {
-  chart.width = 520;
-  chart.height = 320;
+  chart.width = 440;
+  chart.height = 280;
   return draw_charts(std::span(&chart, 1), 1);
 }
 
@@ -289,7 +289,7 @@ std::string wrong_pictures(const Judgement& judgement, const Dataset& rows,
     const std::string png =
         png_of(pixels.subspan(static_cast<size_t>(answer.row) * each, each), shape);
     list += cat("<li><img src=\"", data_address(png), "\" alt=\"row ", answer.row, ", ",
-                escape_xml(label), "\"><p><b>", escape_xml(label), "</b> taken for ",
+                escape_xml(label), "\"/><p><b>", escape_xml(label), "</b> taken for ",
                 escape_xml(found), ", ", percent_of(answer.sure), "</p></li>\n");
   }
   return list + "</ul>\n";
@@ -314,7 +314,7 @@ std::string results_section(const Judgement& judgement, const std::string& rows_
   }
   if (figures.empty()) return "";
   return html_section(cat("Results on the ", rows_name),
-                      cat("<div class=\"figures\">\n", figures, "</div>\n"));
+                      cat("<div class=\"figures packed\">\n", figures, "</div>\n"));
 }
 
 std::string mistakes_section(const Judgement& judgement, const ModelInfo& info, const Dataset& rows,
