@@ -37,6 +37,7 @@ std::unique_ptr<Command> make_train();
 std::unique_ptr<Command> make_init();
 std::unique_ptr<Command> make_evaluate();
 std::unique_ptr<Command> make_predict();
+std::unique_ptr<Command> make_generate();
 std::unique_ptr<Command> make_inspect();
 std::unique_ptr<Command> make_list();
 std::unique_ptr<Command> make_activations();
