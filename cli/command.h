@@ -38,6 +38,7 @@ std::unique_ptr<Command> make_init();
 std::unique_ptr<Command> make_report();
 std::unique_ptr<Command> make_evaluate();
 std::unique_ptr<Command> make_predict();
+std::unique_ptr<Command> make_generate();
 std::unique_ptr<Command> make_inspect();
 std::unique_ptr<Command> make_list();
 std::unique_ptr<Command> make_activations();

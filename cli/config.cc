@@ -33,10 +33,26 @@ std::string text_of(const toml::node& node) {
   throw UsageError("a text, a number, true or false is needed");
 }
 
+/// Not inlined: gcc 12 would take the value for a table and warn of that.
+[[gnu::noinline]] std::string written(const toml::node& node) {
+  std::ostringstream out;
+  out << toml::toml_formatter{node};
+  return out.str();
+}
+
 class Reader : public Options {
  public:
   void positional(const std::string& name, std::string& into, const std::string&, Need) override {
     set_[name] = [&into](const toml::node& node) { into = text_of(node); };
+  }
+  void positionals(const std::string& name, std::vector<std::string>& into,
+                   const std::string&) override {
+    set_[name] = [&into](const toml::node& node) {
+      const auto* array = node.as_array();
+      if (!array) throw UsageError("a list is needed: [\"…\", \"…\"]");
+      into.clear();
+      for (const auto& element : *array) into.push_back(text_of(element));
+    };
   }
   void text(const std::string& flag, std::string& into, const std::string&,
             const std::string&) override {
@@ -102,11 +118,19 @@ class Writer : public Options {
 
   void positional(const std::string& name, std::string& into, const std::string& help,
                   Need need) override {
-    add(name, quoted(into), help, into.empty() && need == Need::optional);
+    add(name, written(toml::value<std::string>(into)), help,
+        into.empty() && need == Need::optional);
+  }
+  void positionals(const std::string& name, std::vector<std::string>& into,
+                   const std::string& help) override {
+    toml::array elements;
+    for (const std::string& element : into) elements.push_back(element);
+    add(name, written(elements), help, into.empty());
   }
   void text(const std::string& flag, std::string& into, const std::string&,
             const std::string& help) override {
-    if (is_setting(flag)) add(key_of(flag), quoted(into), help, into.empty());
+    if (is_setting(flag))
+      add(key_of(flag), written(toml::value<std::string>(into)), help, into.empty());
   }
   void flag(const std::string& flag, bool& into, const std::string& help) override {
     add(key_of(flag), into ? "true" : "false", help, false);
@@ -122,11 +146,6 @@ class Writer : public Options {
   }
 
  private:
-  static std::string quoted(const std::string& text) {
-    std::ostringstream out;
-    out << toml::toml_formatter{toml::value<std::string>(text)};
-    return out.str();
-  }
   void add(const std::string& key, const std::string& value, const std::string& help, bool open) {
     if (explain_ == Explain::yes) text_ += cat("\n# ", help, "\n");
     if (open && explain_ == Explain::no) return;

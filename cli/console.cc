@@ -74,6 +74,11 @@ void Console::line(std::string_view text) {
   write(cat(text, '\n'));
 }
 
+void Console::part(std::string_view text) {
+  clear_status();
+  write(text);
+}
+
 void Console::note(std::string_view text) {
   if (!quiet_ && !json_) line(text);
 }

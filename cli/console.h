@@ -24,6 +24,8 @@ class Console {
   /// One line of standard output. Throws FileError when it cannot be written (a full disk); a
   /// reader that went away (`| head`) is no error: nothing more is written.
   void line(std::string_view text = "");
+  /// Text without the end of a line: more of it follows.
+  void part(std::string_view text);
   /// A line that --quiet and --json leave out.
   void note(std::string_view text);
   /// A sentence on standard error about something that went wrong and was dealt with.

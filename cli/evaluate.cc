@@ -31,7 +31,7 @@ class Evaluate : public Command {
 
   int run(Console& console) override {
     const Model model = load_model(model_);
-    TrainTest both = open_source(source_, model.info.class_names);
+    TrainTest both = open_source(source_, &model);
     Dataset dataset = both.test.size() > 0 ? std::move(both.test) : std::move(both.train);
     prepare_rows(dataset, model.info);
     EvaluateOptions options;
@@ -50,6 +50,9 @@ class Evaluate : public Command {
     } else {
       console.line(cat(result.rows, " rows of ", dataset.name, ": ",
                        scores_text(result.loss, result.metrics)));
+      if (is_series(dataset)) {
+        console.line(compare_forecasts(model.network, dataset, options.device).text());
+      }
     }
     return exit_ok;
   }

@@ -1,10 +1,11 @@
-// soma inspect: the layers of a model, one neuron, or drawings.
+// soma inspect: the layers of a model, one neuron, its plan, or drawings.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/inspect_plan.h"
 #include "cli/model_data.h"
 #include "soma/error.h"
 #include "soma/inspect.h"
@@ -36,24 +37,36 @@ class Inspect : public Command {
  public:
   std::string_view name() const override { return "inspect"; }
   std::string_view summary() const override {
-    return "Show a model's layers, a neuron or its graph";
+    return "Show a model's layers, a neuron, its graph or its plan";
   }
   std::string_view examples() const override {
     return "  soma inspect run/model.soma\n"
            "  soma inspect run/model.soma --neuron hidden1:7\n"
            "  soma inspect run/model.soma --graph net.svg\n"
-           "  soma inspect run/model.soma --program ops.dot\n";
+           "  soma inspect run/model.soma --program ops.dot\n"
+           "  soma inspect run/model.soma --plan --batch 128 --training \"adam(1e-3)\"\n";
   }
   void options(Options& o) override {
     o.positional("model", model_, "The model file that soma train wrote");
     o.text("--neuron", neuron_, "LAYER:N", "Show one neuron: its links, weights and bias");
     o.text("--graph", graph_, "FILE", "Draw the layers into an .svg or .dot file");
     o.text("--program", program_, "FILE", "Draw the computational graph into an .svg or .dot file");
+    o.flag("--plan", plan_, "Show the compiled instructions, their times and memory");
+    o.integer("--batch", plan_options_.batch, 1, 1 << 20, "With --plan: samples of a run");
+    o.text("--training", plan_options_.training, "OPTIMIZER",
+           "With --plan: a step of training in place of a prediction");
+    o.integer("--threads", plan_options_.threads, 0, 1024, "With --plan (0: every core)");
+    o.text("--memory", memory_, "FILE", "With --plan: draw the memory map into an .svg file");
   }
 
   int run(Console& console) override {
     Model model = load_model(model_);
-    if (!neuron_.empty()) {
+    if (!plan_ && !(plan_options_.training.empty() && memory_.empty())) {
+      throw UsageError("--training and --memory belong to --plan");
+    }
+    if (plan_) {
+      show_plan(console, model);
+    } else if (!neuron_.empty()) {
       const auto [layer, index] = parse_neuron(neuron_);
       show_neuron(console, model.network.neuron(layer, index));
     } else {
@@ -99,6 +112,22 @@ class Inspect : public Command {
     console.event(object);
   }
 
+  void show_plan(Console& console, Model& model) const {
+    if (!memory_.empty() && format_of("--memory", memory_) != DrawFormat::svg) {
+      throw UsageError("--memory writes files that end in .svg");
+    }
+    const PlanReport report = measured_plan(model, plan_options_);
+    if (console.json()) {
+      Json object{{"event", "plan"}, {"batch", plan_options_.batch}};
+      object["training"] = plan_options_.training;
+      object.update(Json::parse(to_json(report)));
+      console.event(object);
+    } else {
+      console.line(trim(to_text(report)));
+    }
+    if (!memory_.empty()) write(console, memory_, draw_memory(report));
+  }
+
   static void show_neuron(Console& console, const Neuron& neuron) {
     const std::vector<float> weights = neuron.weights();
     const std::vector<std::string> links = neuron.links();
@@ -131,7 +160,9 @@ class Inspect : public Command {
   }
 
   static constexpr size_t strongest = 12;
-  std::string model_, neuron_, graph_, program_;
+  std::string model_, neuron_, graph_, program_, memory_;
+  bool plan_ = false;
+  PlanOptions plan_options_;
 };
 
 }  // namespace

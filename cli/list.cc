@@ -7,6 +7,7 @@
 #include "soma/nn.h"
 #include "soma/optim.h"
 #include "soma/regularizers.h"
+#include "soma/text.h"
 #include "soma/train.h"
 #include "src/base/text.h"
 
@@ -46,6 +47,8 @@ std::vector<Kind> kinds() {
           {"schedules", rows_of(schedules())},
           {"initializers", rows_of(initializers())},
           {"regularizers", rows_of(regularizers())},
+          {"augmentations", rows_of(augmentations())},
+          {"tokenizers", rows_of(tokenizers())},
           {"metrics", metric_rows()}};
 }
 
@@ -81,11 +84,10 @@ class List : public Command {
            "  soma list optimizers --json\n";
   }
   void options(Options& o) override {
-    o.positional(
-        "kind", kind_,
-        "layers, activations, losses, optimizers, schedules, initializers, regularizers or "
-        "metrics",
-        Need::optional);
+    o.positional("kind", kind_,
+                 "layers, activations, losses, optimizers, schedules, initializers, regularizers, "
+                 "augmentations, tokenizers or metrics",
+                 Need::optional);
     o.positional("name", name_, "One of them", Need::optional);
   }
 

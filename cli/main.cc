@@ -28,6 +28,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   commands.push_back(make_report());
   commands.push_back(make_evaluate());
   commands.push_back(make_predict());
+  commands.push_back(make_generate());
   commands.push_back(make_inspect());
   commands.push_back(make_list());
   commands.push_back(make_activations());

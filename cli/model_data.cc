@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cli/media.h"
+#include "cli/series.h"
 #include "soma/nn.h"
 
 namespace soma::cli {
@@ -25,7 +27,10 @@ ModelInfo describe_rows(const Dataset& train) {
   info.feature_names = train.feature_names;
   info.input_scale = train.input_scale;
   info.input_shift = train.input_shift;
-  if (train.inputs.type() == u8) {  // images: the mean pixel is 0, their deviation 1
+  info.notes = train.notes;
+  if (channel_scaling(train) || is_series(train)) {
+    info.input_scale = 1;                  // its own layer scales them
+  } else if (train.inputs.type() == u8) {  // images: the mean pixel is 0, their deviation 1
     const auto pixels = train.inputs.data<uint8_t>();
     double sum = 0, squares = 0;
     for (const uint8_t pixel : pixels) {

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace soma::cli {
 
@@ -24,6 +25,9 @@ class Options {
   virtual ~Options() = default;
   virtual void positional(const std::string& name, std::string& into, const std::string& help,
                           Need need = Need::required) = 0;
+  /// Any number of them, behind the other positional ones.
+  virtual void positionals(const std::string& name, std::vector<std::string>& into,
+                           const std::string& help) = 0;
   virtual void text(const std::string& flag, std::string& into, const std::string& value,
                     const std::string& help) = 0;
   virtual void flag(const std::string& flag, bool& into, const std::string& help) = 0;

@@ -50,6 +50,10 @@ class Parser : public Options {
     app_.add_option(name, into, help)->type_name("TEXT");
     if (need == Need::required) required_.push_back({name, help, &into});
   }
+  void positionals(const std::string& name, std::vector<std::string>& into,
+                   const std::string& help) override {
+    app_.add_option(name, into, help)->type_name("TEXT");
+  }
   void text(const std::string& flag, std::string& into, const std::string& value,
             const std::string& help) override {
     value_option(flag, value, help, into)->each([&into](const std::string& text) { into = text; });

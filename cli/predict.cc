@@ -4,10 +4,15 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <sstream>
 
 #include "cli/command.h"
+#include "cli/media.h"
 #include "cli/model_data.h"
+#include "cli/series.h"
 #include "soma/error.h"
+#include "soma/images.h"
+#include "src/base/file.h"
 #include "src/base/text.h"
 
 namespace soma::cli {
@@ -59,21 +64,36 @@ class Predict : public Command {
     return "  soma predict run/model.soma image.idx\n"
            "  echo 5.1,3.5,1.4,0.2 | soma predict run/model.soma\n"
            "  soma predict run/model.soma rows.csv --json\n"
+           "  soma predict run/model.soma cat.png dog.jpg\n"
+           "  echo \"free prize, call now\" | soma predict run/model.soma\n"
            "Rows are in the units of the training data: scaling is part of the model.\n";
   }
   void options(Options& o) override {
     o.positional("model", model_, "The model file that soma train wrote");
     o.positional("rows", rows_,
-                 "An IDX file, or a CSV file of the input columns; without it, one row of numbers "
-                 "per line of standard input",
+                 "An IDX file, a CSV file of the input columns, images, or a file of texts, one a "
+                 "line; without it, one row of numbers, or a text, per line of standard input",
                  Need::optional);
+    o.positionals("images", more_, "More images");
     o.integer("--threads", threads_, 0, 1024, "Threads to compute with (0: every core)");
   }
 
   int run(Console& console) override {
     const Model model = load_model(model_);
     device_ = Device::cpu(static_cast<int>(threads_));
-    if (rows_.empty() || rows_ == "-") {
+    if (!more_.empty() && !data::is_image_name(rows_)) {
+      throw UsageError(cat("soma predict takes one file of rows, or several images; found \"",
+                           more_[0], "\" behind \"", rows_, "\""));
+    }
+    if (model.info.notes.count("tokenizer") > 0) {
+      texts(console, model);
+    } else if (is_series(model.info)) {
+      Dataset dataset;
+      dataset.inputs = last_window(rows_, model);
+      answer_all(console, model, std::move(dataset));
+    } else if (data::is_image_name(rows_)) {
+      images(console, model);
+    } else if (rows_.empty() || rows_ == "-") {
       from_standard_input(console, model);
     } else {
       Dataset dataset;
@@ -85,6 +105,31 @@ class Predict : public Command {
   }
 
  private:
+  /// Answers for the lines of a text that is open, each by itself.
+  void from_lines(Console& console, const Model& model, std::istream& lines) {
+    for (std::string line; std::getline(lines, line);) {
+      Dataset dataset;
+      dataset.inputs = read_texts({line}, model);
+      answer_all(console, model, std::move(dataset));
+    }
+  }
+  void texts(Console& console, const Model& model) {
+    if (model.network.shape_of(model.network.outputs().back()).rank() > 1) {
+      throw ArgumentError(
+          cat("the model \"", model_, "\" goes on with texts; soma generate does that"));
+    }
+    if (rows_.empty() || rows_ == "-") return from_lines(console, model, std::cin);
+    std::istringstream lines(read_text(rows_));
+    from_lines(console, model, lines);
+  }
+  void images(Console& console, const Model& model) {
+    names_ = more_;
+    names_.insert(names_.begin(), rows_);
+    Dataset dataset;
+    dataset.inputs = read_images(names_, model);
+    answer_all(console, model, std::move(dataset));
+  }
+
   /// The rows of the file as [n, …sample].
   Tensor read_file(const Model& model) const {
     const bool csv = rows_.find(".csv") != rows_.npos || rows_.find(".tsv") != rows_.npos;
@@ -146,6 +191,7 @@ class Predict : public Command {
     };
     if (console.json()) {
       nlohmann::ordered_json object{{"event", "prediction"}, {"row", row_}};
+      if (!names_.empty()) object["file"] = names_[static_cast<size_t>(row_)];
       if (prediction.label) {
         object["class"] = *prediction.label;
         object["name"] = name_of_class(static_cast<size_t>(*prediction.label));
@@ -153,10 +199,10 @@ class Predict : public Command {
       object[prediction.probabilities ? "probabilities" : "outputs"] = prediction.values;
       console.event(object);
     } else {
-      std::string text =
-          prediction.label ? name_of_class(static_cast<size_t>(*prediction.label)) : "";
+      std::string text = names_.empty() ? "" : cat(names_[static_cast<size_t>(row_)], "  ");
+      text += prediction.label ? name_of_class(static_cast<size_t>(*prediction.label)) : "";
       for (size_t i = 0; i < prediction.values.size(); ++i) {
-        if (!text.empty()) text += "  ";
+        if (!text.empty() && !text.ends_with(' ')) text += "  ";
         if (prediction.label && prediction.values.size() > 1) text += cat(name_of_class(i), " ");
         text += fixed(prediction.values[i], 4);
       }
@@ -166,6 +212,7 @@ class Predict : public Command {
   }
 
   std::string model_, rows_;
+  std::vector<std::string> more_, names_;  // names_: of the rows, where they are files
   int64_t threads_ = 0, row_ = 0;
   Device device_ = Device::cpu(1);
 };

@@ -41,16 +41,20 @@ TrainTest idx_pair(const SourceOptions& options) {
 
 void SourceOptions::add_to(Options& options, Need need) {
   options.positional(
-      "data", data, "A named data set (soma data lists them), a CSV file, or an IDX file of inputs",
+      "data", data,
+      "A named data set (soma data lists them), a CSV file, an IDX file of inputs, a folder of "
+      "class folders with images or texts, or a text (.txt) to go on with",
       need);
   options.text("--data-folder", folder, "FOLDER", "Where the files of a named data set are");
   options.text("--target", target, "COLUMN",
                "Column of a CSV file to predict, by name or number from 0 (default: the last)");
   options.text("--labels", labels, "FILE", "IDX file with the labels of an IDX file of inputs");
+  media.add_to(options);
+  series.add_to(options);
   options.integer("--limit", limit, 0, no_limit, "Use only the first N rows (0: all)");
 }
 
-TrainTest open_source(const SourceOptions& options, std::vector<std::string> class_names) {
+TrainTest open_source(const SourceOptions& options, const Model* model) {
   const auto read = [&]() -> TrainTest {
     for (const auto& row : data::registry()) {
       if (row.name == options.data) return row.load(options.folder);
@@ -58,10 +62,16 @@ TrainTest open_source(const SourceOptions& options, std::vector<std::string> cla
     const bool is_path = std::filesystem::exists(options.data) ||
                          options.data.find_first_of("/.") != std::string::npos;
     if (!is_path) unknown_name(options.data);
+    if (options.series.series || (model && is_series(model->info))) {
+      return {open_series(options.data, options.target, options.series, model), {}};
+    }
+    if (auto media = open_media(options.data, options.target, options.media, model)) {
+      return std::move(*media);
+    }
     if (!is_csv(options.data)) return idx_pair(options);
     data::CsvOptions csv;
     csv.target = options.target;
-    csv.class_names = std::move(class_names);
+    if (model) csv.class_names = model->info.class_names;
     return {data::load_csv(options.data, csv), {}};
   };
   TrainTest both = read();

@@ -77,6 +77,10 @@ class Train : public Command {
            "  soma train fashion-mnist --net \"conv2d 16 3 relu, max_pool 2, 10\"\n"
            "  soma train fashion-mnist --net \"lstm 64, 10\" --epochs 2\n"
            "  soma train fashion-mnist --net @net.txt\n"
+           "  soma train photos/ --augment \"flip + crop(4)\" --out run/\n"
+           "  soma train book.txt --tokenizer \"bpe(size=1000)\" --epochs 3 --out run/\n"
+           "  soma train messages.tsv --text message --target kind --out run/\n"
+           "  soma train series.csv --series --target load --window 48 --horizon 12 --season 24\n"
            "  soma train iris --net \"8 tanh, 3\" --epochs 60 --out run/\n"
            "  soma train houses.csv --target price --validation 0.1 --out run/\n"
            "  soma train images.idx --labels labels.idx --optimizer \"sgd(momentum=0.9)\"\n"
@@ -106,6 +110,7 @@ class Train : public Command {
              const Parts& parts, RunFolder& folder) const;
 
   SourceOptions source_;
+  std::string augment_;
   std::string net_, loss_, optimizer_ = "adam", schedule_, init_, best_, out_;
   std::string checkpoint_every_ = "30s", resume_, config_, plot_;
   int64_t epochs_ = 5, steps_ = 0, batch_ = 32, accumulate_ = 1, plateau_ = 0, patience_ = 0;
@@ -116,10 +121,11 @@ class Train : public Command {
 
 void Train::options(Options& o) {
   source_.add_to(o);
-  o.text(
-      "--net", net_, "LAYERS",
-      "The layers, one per comma: \"128 relu, 10\", or @FILE, one per line (default: 64 relu, then "
-      "one neuron per class or number)");
+  o.text("--net", net_, "LAYERS",
+         "The layers, one per comma: \"128 relu, 10\", or @FILE, one per line; the words classes, "
+         "vocabulary and context stand for those of the data (default: by the data)");
+  o.text("--augment", augment_, "CHANGES",
+         "Changes of training images, anew in each epoch, for example \"flip + crop(4)\"");
   o.integer("--epochs", epochs_, 1, 1'000'000'000, "Times to go through the data");
   o.integer("--steps", steps_, 0, no_limit, "Steps at most (0: as many as the epochs have)");
   o.integer("--batch", batch_, 1, 1'000'000'000, "Rows of one step");
@@ -186,7 +192,13 @@ int Train::run(Console& console) {
   options.loss = loss_.empty() ? default_loss(parts.train)
                                : usage("--loss", [&] { return loss_named(loss_); });
   info.loss = options.loss.text();
+  options.augment = usage("--augment", [&] { return augmentation_named(augment_); });
+  const auto mixes = [](const auto& part) { return part.row().mixes; };
   Network net = make_network(parts.train);
+  const bool labels = parts.train.is_classification() && parts.train.target_shape().empty();
+  if (labels && std::ranges::any_of(options.augment.parts(), mixes)) {
+    parts.train = data::one_hot(std::move(parts.train));
+  }
   options.epochs = static_cast<int>(epochs_);
   options.steps = steps_;
   options.batch = batch_;
@@ -278,15 +290,18 @@ void Train::resume(Console& console, Trainer& trainer, RunFolder& folder) {
 Parts Train::split(TrainTest both) const {
   Parts parts;
   const auto seed = static_cast<uint64_t>(seed_);
+  const auto cut = [](const Dataset& rows, double share, uint64_t seed_of_order) {
+    return is_series(rows) ? cut_in_time(rows, share) : rows.split(1 - share, seed_of_order);
+  };
   if (both.test.size() > 0) {
     parts.test = std::move(both.test);
   } else if (test_ > 0 && both.train.size() >= 20) {
-    auto [kept, held] = both.train.split(1 - test_, seed);
+    auto [kept, held] = cut(both.train, test_, seed);
     both.train = std::move(kept);
     parts.test = std::move(held);
   }
   if (validation_ > 0) {
-    auto [kept, held] = both.train.split(1 - validation_, seed + 1);
+    auto [kept, held] = cut(both.train, validation_, seed + 1);
     both.train = std::move(kept);
     if (held.size() > 0) parts.validation = std::move(held);
   }
@@ -300,15 +315,19 @@ Parts Train::split(TrainTest both) const {
 }
 
 Network Train::make_network(const Dataset& train) {
-  const int64_t outputs =
-      train.is_classification() ? train.classes() : train.target_shape().elements();
-  if (net_.empty()) net_ = cat("64 relu, ", outputs);
+  if (net_.empty()) net_ = default_net(train);
   return usage("--net", [&] {
     const Where nowhere;  // a user of the shell has no use for this line
     if (net_.starts_with('@')) net_ = read_text(net_.substr(1), max_net_text);
+    net_ = fill_in(net_, train);
     std::vector<Layer> layers = parse_layers(net_, nowhere);
     if (layers.empty() || layers.front().kind() != "input") {
       layers.insert(layers.begin(), input(train.input_shape(), nowhere));
+    }
+    if (const auto scaling = channel_scaling(train)) layers.insert(layers.begin() + 1, *scaling);
+    if (const auto scaling = series_scaling(train)) {
+      layers.insert(layers.begin() + 1, scaling->first);
+      layers.push_back(scaling->second);
     }
     for (Layer& layer : layers) {
       if (!init_.empty() && layer.has_argument("weights")) layer = layer.with("weights", init_);
@@ -362,7 +381,8 @@ void Train::introduce(Console& console, const Network& net, const Parts& parts,
   }
   console.note(cat(info.dataset, ": ", parts.train.size(), " rows to train with",
                    parts.validation ? cat(", ", parts.validation->size(), " to validate") : "",
-                   parts.test ? cat(", ", parts.test->size(), " to test") : ""));
+                   parts.test ? cat(", ", parts.test->size(), " to test") : "",
+                   row_words(parts.train)));
   console.note(cat("network: ", size.layer_count, size.layer_count == 1 ? " layer, " : " layers, ",
                    size.neurons, " neurons, ", size.parameters, " parameters; loss ", info.loss));
 }
@@ -372,10 +392,15 @@ int Train::finish(Console& console, const Network& net, const ModelInfo& info,
   const bool cut = history.stopped && interrupted();
   Json done{{"event", "done"}, {"epochs", history.epochs.size()}};
   std::optional<Evaluation> test;
+  std::optional<Forecasts> forecasts;
   if (parts.test && !cut) {
     test = evaluate(net, *parts.test, loss_named(info.loss),
                     {.device = Device::cpu(static_cast<int>(threads_))});
     add_scores(done, "test_", *test);
+    if (is_series(*parts.test)) {
+      forecasts = compare_forecasts(net, *parts.test, Device::cpu(static_cast<int>(threads_)));
+      done["naive_mae"] = forecasts->naive;
+    }
   }
   done["seconds"] = history.seconds;
   done["weights_sha256"] = weights_sha256(net);
@@ -396,6 +421,7 @@ int Train::finish(Console& console, const Network& net, const ModelInfo& info,
                        folder.wanted() ? cat("; go on with: soma train --resume ", out_) : ""));
     }
     if (test) console.line(cat("test  ", scores_text(test->loss, test->metrics)));
+    if (forecasts) console.line(forecasts->text());
     console.note(cat("trained for ", duration_text(history.seconds), ", weights ",
                      done["weights_sha256"].get<std::string>().substr(0, 16)));
     if (folder.wanted()) console.line(cat("saved ", folder.file("model.soma")));

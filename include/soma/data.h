@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -37,6 +38,9 @@ struct Dataset {
   /// For networks of several inputs or results: f32 [n, …] by the name of the input; f32 or i32
   /// [n, …] by a name of your own (see OutputLoss in soma/train.h).
   std::vector<NamedTensor> more_inputs = {}, more_targets = {};
+  /// What is needed to read further rows as these were read, and so belongs into the notes of a
+  /// model: "tokenizer" (soma/text.h), "images" (soma/images.h).
+  std::map<std::string, std::string> notes = {};
 
   /// The number of rows.
   int64_t size() const { return inputs.shape().empty() ? 0 : inputs.shape()[0]; }

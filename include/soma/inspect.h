@@ -1,4 +1,4 @@
-// Looking at networks and graphs: summaries and drawings.
+// Looking at networks, graphs and plans: summaries and drawings.
 //
 // Drawings are returned as text: SVG files that need nothing else and follow the reader's light or
 // dark theme, or the DOT language of Graphviz.
@@ -8,6 +8,7 @@
 
 #include "soma/graph.h"
 #include "soma/network.h"
+#include "soma/plan_report.h"
 
 namespace soma {
 
@@ -29,5 +30,12 @@ std::string draw_network(const Network& network, const DrawOptions& options = {}
 /// The nodes of a computational graph that lead to its results, coloured by the layer they belong
 /// to. Constants are written into the nodes that use them.
 std::string draw_graph(const Graph& graph, DrawFormat format = DrawFormat::svg);
+
+/// The report of a plan (soma/plan_report.h) with the fields of PlanReport under the same names,
+/// its totals, and for each instruction the least time it could take.
+std::string to_json(const PlanReport& report);
+/// The memory map as SVG: a box for each buffer of the arena, as wide as the instructions that use
+/// it, at its addresses from top to bottom.
+std::string draw_memory(const PlanReport& report);
 
 }  // namespace soma

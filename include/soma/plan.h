@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "soma/graph.h"
+#include "soma/plan_report.h"
 
 namespace soma {
 
@@ -76,9 +77,14 @@ class Plan {
 
   void run() noexcept;
 
-  /// Every instruction with shapes, bytes, FLOPs, what was fused, and times once profile() was on.
+  /// Every instruction with FLOPs, bytes, what was fused into it and why it stands apart, the
+  /// memory map of the arena and the passes; once profile() was on, with times and the share of the
+  /// machine's limits, which takes some milliseconds to measure.
+  PlanReport report() const;
+  /// The same as text.
   std::string explain() const;
-  /// Measures each instruction from now on (a clock read per instruction).
+  /// Measures each instruction from now on (a clock read per instruction). Reports give the least
+  /// time that each has taken: what else the machine did meanwhile does not count.
   void profile(bool on);
   /// Bytes of the plan's own memory and number of instructions.
   size_t arena_bytes() const;

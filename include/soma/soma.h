@@ -2,6 +2,7 @@
 #pragma once
 
 #include "soma/attention.h"
+#include "soma/augment.h"
 #include "soma/chart.h"
 #include "soma/convolution.h"
 #include "soma/data.h"
@@ -11,6 +12,7 @@
 #include "soma/gradcheck.h"
 #include "soma/gradient.h"
 #include "soma/graph.h"
+#include "soma/images.h"
 #include "soma/inspect.h"
 #include "soma/io.h"
 #include "soma/layers.h"
@@ -20,9 +22,11 @@
 #include "soma/normalization.h"
 #include "soma/optim.h"
 #include "soma/plan.h"
+#include "soma/plan_report.h"
 #include "soma/recurrent.h"
 #include "soma/regularizers.h"
 #include "soma/stream.h"
 #include "soma/tensor.h"
+#include "soma/text.h"
 #include "soma/train.h"
 #include "soma/version.h"

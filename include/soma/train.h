@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "soma/augment.h"
 #include "soma/data.h"
 #include "soma/network.h"
 #include "soma/nn.h"
@@ -168,6 +169,8 @@ struct FitOptions {
   const Dataset* validation = nullptr;  ///< Evaluated after each epoch.
   uint64_t seed = 0;    ///< Of the order of the rows, of a fresh network's weights and of dropout.
   bool shuffle = true;  ///< A new order each epoch.
+  /// Of the training rows, anew in each epoch; one that does not fit them is refused.
+  Augmentation augment = {};
   Device device = Device::cpu();
   std::vector<std::string> metrics = {};  ///< As in EvaluateOptions.
   std::vector<Callback> callbacks = {};

@@ -67,13 +67,15 @@ inline double portable_cos_turns(double u) {
 }
 }  // namespace detail
 
-/// A stream of random numbers. `seed` and `stream` name it; the position advances with each draw.
+/// A stream of random numbers. `seed`, `stream` and `step` name it; the position advances with each
+/// draw.
 class Random {
  public:
-  explicit Random(uint64_t seed, uint32_t stream = 0) : seed_(seed), stream_(stream) {}
+  explicit Random(uint64_t seed, uint64_t stream = 0, uint32_t step = 0)
+      : seed_(seed), stream_(stream), step_(step) {}
 
   /// The 32 bits of any element, whatever has been drawn.
-  uint32_t bits_at(uint64_t element) const { return philox_bits(seed_, 0, stream_, element); }
+  uint32_t bits_at(uint64_t element) const { return philox_bits(seed_, step_, stream_, element); }
   uint32_t bits() { return bits_at(position_++); }
   uint64_t bits64() {
     const uint64_t low = bits();
@@ -104,7 +106,8 @@ class Random {
 
  private:
   uint64_t seed_;
-  uint32_t stream_;
+  uint64_t stream_;
+  uint32_t step_;
   uint64_t position_ = 0;
 };
 

@@ -144,6 +144,7 @@ Dataset Dataset::rows(std::span<const int64_t> indices) const {
   for (const auto& [key, values] : more_targets) {
     part.more_targets.push_back({key, take(*this, values, indices)});
   }
+  part.notes = notes;
   return part;
 }
 

@@ -123,7 +123,8 @@ View Plan::output(std::string_view name) const {
 }
 
 void Plan::run() noexcept { impl_->run(); }
-std::string Plan::explain() const { return impl_->explain(); }
+PlanReport Plan::report() const { return impl_->report(); }
+std::string Plan::explain() const { return to_text(report()); }
 void Plan::profile(bool on) { impl_->profile(on); }
 size_t Plan::arena_bytes() const { return impl_->arena_bytes(); }
 size_t Plan::instructions() const { return impl_->instructions(); }

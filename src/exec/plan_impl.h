@@ -24,7 +24,7 @@ struct Plan::Impl {
   explicit Impl(const Graph& graph);
   virtual ~Impl() = default;
   virtual void run() noexcept = 0;
-  virtual std::string explain() const = 0;
+  virtual PlanReport report() const = 0;
   virtual void profile(bool on) = 0;
   virtual size_t arena_bytes() const = 0;
   virtual size_t instructions() const = 0;

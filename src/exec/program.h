@@ -13,7 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "soma/plan_report.h"
 #include "src/base/team.h"
+#include "src/exec/memory.h"
 
 namespace soma {
 
@@ -23,53 +25,61 @@ using Kernel = void(const void* args, Memory memory, int64_t begin, int64_t end,
 
 struct Loop;
 
-struct Instruction {
+/// What is known before the first run stands in the report's row.
+struct Instruction : PlanReport::Instruction {
   Kernel* kernel = nullptr;  ///< Null for a loop.
   std::shared_ptr<const void> args;
-  int64_t chunks = 1;
   bool alone = false;  ///< So little work that waking the team would take longer.
   std::shared_ptr<Loop> loop;
-  // For explain():
-  std::string text;   ///< "dot[128, 10] + add, relu"
-  std::string scope;  ///< The layer.
-  int64_t flops = 0, bytes = 0;
-  mutable double seconds = 0;
-  mutable int64_t runs = 0;
+  size_t step = 0;              ///< Of the schedule on which lifetimes count.
+  mutable double measured = 0;  ///< The least seconds of an execution so far; 0: none.
+
+  /// Threads share its chunks; those of a loop are blocks of rows.
+  bool shared() const { return !alone && chunks > 1; }
 };
 
 struct Program {
   size_t inputs = 0, outputs = 0;
-  std::vector<size_t> arena_offsets;  ///< Of the buffers after inputs and outputs.
+  struct Buffer {
+    size_t offset = 0;
+    Lifetime life;
+    std::string holds;
+  };
+  std::vector<Buffer> arena;  ///< The buffers after inputs and outputs.
   size_t arena_bytes = 0;
   size_t scratch_bytes = 0;  ///< For each worker.
   std::vector<Instruction> instructions;
 
-  size_t buffers() const { return inputs + outputs + arena_offsets.size(); }
+  size_t buffers() const { return inputs + outputs + arena.size(); }
   size_t instruction_count() const;  ///< Loop bodies included.
+  bool shares_work() const;          ///< Has instructions for several threads.
 };
 
 /// A scan: a body program run once per step with pointers that move along the sequences.
+///
+/// The batch may be cut into blocks of rows that know nothing of each other. Then a thread takes a
+/// block through all steps alone, in memory of its own.
 struct Loop {
-  Program body;
+  Program body;  ///< For the rows of one block.
   std::vector<std::byte*>
       memory;  ///< The body's table; arena addresses are set when a plan is made.
-  int64_t length = 0;
+  int64_t length = 0, blocks = 1;
   bool reverse = false;
-  size_t arena = 0;  ///< The outer buffer that is the body's arena.
-  /// Part of an outer buffer, from a byte offset on.
+  /// The loop's own memory, the body's arena first: an outer buffer, or with blocks scratch.
+  size_t own = 0, own_bytes = 0;
+  /// Part of an outer buffer, or of the loop's own memory.
   struct Part {
     size_t buffer = 0, offset = 0;
-    std::byte* in(Memory outer) const { return outer[buffer] + offset; }
+    size_t block = 0;  ///< Bytes from block to block.
   };
+  static constexpr size_t own_buffer = SIZE_MAX;
   struct Const {
     size_t slot;
     Part from;
   };
   struct Carry {
     size_t in, out;
-    Part from;
-    size_t to;
-    size_t temporary[2];
+    Part from, to, temporary[2];
     size_t bytes;
   };
   /// A sliced input or a stacked result.
@@ -81,6 +91,8 @@ struct Loop {
   std::vector<Const> consts;
   std::vector<Carry> carries;
   std::vector<Sequence> sequences;
+
+  bool by_rows() const { return blocks > 1; }
 };
 
 /// Points the table's arena entries into `arena`, and those of nested loops.
@@ -95,12 +107,12 @@ struct Runner {
   void run(const Program& program, Memory memory) const noexcept;
 
  private:
-  void run_loop(Loop& loop, Memory memory) const noexcept;
+  void run_loop(const Instruction& instruction, Memory memory) const noexcept;
 };
 
 /// The largest scratch of a program and its loops.
 size_t scratch_bytes(const Program& program);
-/// The listing behind Plan::explain().
-std::string listing(const Program& program, double peak_flops);
+/// The program's part of a report: instructions and arena.
+void describe(const Program& program, PlanReport& report);
 
 }  // namespace soma

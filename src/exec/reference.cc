@@ -4,6 +4,7 @@
 
 #include "src/base/text.h"
 #include "src/exec/plan_impl.h"
+#include "src/ir/cost.h"
 
 namespace soma {
 
@@ -28,8 +29,17 @@ struct ReferencePlan final : Plan::Impl {
       std::memcpy(slot.data, result.updates[i].raw(), slot.bytes());
     }
   }
-  std::string explain() const override {
-    return cat("reference interpreter, ", graph.size(), " nodes\n", print(graph));
+  PlanReport report() const override {
+    PlanReport report;
+    report.device = "reference interpreter";
+    for (const Node& node : graph.nodes()) {
+      PlanReport::Instruction row;
+      row.text = cat(info(node.op).name, " ", node.type, node.shape);
+      row.layer = graph.scope_of(node).name;
+      row.flops = flops(graph, node);
+      report.instructions.push_back(std::move(row));
+    }
+    return report;
   }
   void profile(bool) override {}
   size_t arena_bytes() const override { return slot_memory.bytes(); }

@@ -46,4 +46,17 @@ int64_t flops(const Graph& graph) {
   return total;
 }
 
+int64_t product_flops(const Graph& graph) {
+  int64_t total = 0;
+  for (const Node& node : graph.nodes()) {
+    if (info(node.op).kind == OpClass::contract) total += flops(graph, node);
+    if (node.op == Op::call) total += product_flops(*node.as<CallAttr>().body);
+    if (node.op == Op::scan) {
+      const auto& scan = node.as<ScanAttr>();
+      total += scan.length * product_flops(*scan.body);
+    }
+  }
+  return total;
+}
+
 }  // namespace soma

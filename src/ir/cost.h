@@ -11,5 +11,7 @@ namespace soma {
 /// free.
 int64_t flops(const Graph& graph, const Node& node);
 int64_t flops(const Graph& graph);
+/// Those of matrix products and convolutions alone.
+int64_t product_flops(const Graph& graph);
 
 }  // namespace soma

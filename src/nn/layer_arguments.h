@@ -22,6 +22,11 @@ struct Maybe {
   std::optional<T> value;
 };
 
+/// One number for all, or a list with one for each.
+struct Numbers {
+  std::vector<double> list;
+};
+
 /// Which library's meaning a batch normalization has.
 enum class BatchNormRule : uint8_t { pytorch, keras, onnx };
 
@@ -49,6 +54,18 @@ struct Reader<Maybe<T>> {
   static Maybe<T> read(std::string_view text) { return {detail::read_unless<T>("none", text)}; }
   static std::string write(const Maybe<T>& argument) {
     return argument.value ? Reader<T>::write(*argument.value) : "none";
+  }
+};
+
+template <>
+struct Reader<Numbers> {
+  static Numbers read(std::string_view text) {
+    using List = Reader<std::vector<double>>;
+    return {text.starts_with('[') ? List::read(text) : std::vector{Reader<double>::read(text)}};
+  }
+  static std::string write(const Numbers& numbers) {
+    return numbers.list.size() == 1 ? number(numbers.list[0])
+                                    : Reader<std::vector<double>>::write(numbers.list);
   }
 };
 

@@ -194,9 +194,27 @@ Value build_repeat_vector(LayerBuild& at, int64_t times) {
   return broadcast(x, {x.extent(0), times, x.extent(1)}, {0, 2});
 }
 
-Value build_rescaling(LayerBuild& at, double scale, double shift) {
-  const Value x = scale == 1 ? at.in() : at.in() * scale;
-  return shift == 0 ? x : x + shift;
+// The numbers as a value that stretches to x: one for all, or one for each place along the axis.
+static Value stretching(LayerBuild& at, Value x, const Numbers& numbers, int axis) {
+  if (numbers.list.size() == 1) return at.graph().constant(numbers.list[0], x.type());
+  if (static_cast<int64_t>(numbers.list.size()) != x.extent(axis)) {
+    at.fail(cat("has a list of ", numbers.list.size(), " numbers for the ", x.extent(axis),
+                " places along axis ", axis, " of ", x.shape(), " (with the batch in front)"));
+  }
+  Shape one;
+  for (int i = 0; i < x.rank(); ++i) one.push_back(1);
+  std::vector<Value> places;
+  for (const double n : numbers.list) places.push_back(at.graph().constant(n, one, x.type()));
+  return concat(places, axis);
+}
+
+Value build_rescaling(LayerBuild& at, Numbers scale, Numbers shift, int64_t axis) {
+  Value x = at.in();
+  const bool lists = scale.list.size() != 1 || shift.list.size() != 1;
+  const int along = lists ? axis_argument(at, x, axis) : 0;
+  if (scale.list != std::vector{1.0}) x = x * stretching(at, x, scale, along);
+  if (shift.list != std::vector{0.0}) x = x + stretching(at, x, shift, along);
+  return x;
 }
 
 Value build_clip(LayerBuild& at, double lo, double hi) {

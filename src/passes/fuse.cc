@@ -59,6 +59,7 @@ class Fuser {
     for (Id id = 0; id < graph_.size(); ++id) {
       if (live_[id] && !hidden_[id]) place(id);
     }
+    forget_merged();
     collect_reads();
     return in_order();
   }
@@ -122,14 +123,19 @@ class Fuser {
 
   void join_or_start(Id id) {
     std::vector<int> candidates;
-    if (enabled_ && !spread_of(graph_, id)) {
+    std::optional<Step::Apart> apart;
+    const bool spread = enabled_ && spread_of(graph_, id);
+    if (enabled_) {
       for (const Id operand : graph_[id].in) {
         Id producer = without_reshapes(graph_, operand);
         if (graph_[producer].op == Op::broadcast) {
           producer = without_reshapes(graph_, graph_[producer].in[0]);
         }
         const int c = step_of_[producer];
-        if (c != no_step && std::ranges::find(candidates, c) == candidates.end()) {
+        if (c == no_step) continue;
+        if (spread) {
+          apart = {producer, "it reads scattered elements"};
+        } else if (std::ranges::find(candidates, c) == candidates.end()) {
           candidates.push_back(c);
         }
       }
@@ -138,12 +144,19 @@ class Fuser {
     int home = no_step;
     for (const int c : candidates) {
       if (home == no_step) {
-        if (try_join(c, id)) home = c;
+        const char* const refusal = try_join(c, id);
+        if (refusal == nullptr) {
+          home = c;
+        } else if (!apart) {
+          apart = {clusters_[static_cast<size_t>(c)].last, refusal};
+        }
       } else {
         try_merge(home, c);
       }
     }
-    if (home == no_step) start_fused(id);
+    if (home != no_step) return;
+    start_fused(id);
+    clusters_.back().step.apart = apart;
   }
 
   void start_fused(Id id) {
@@ -172,38 +185,48 @@ class Fuser {
     add(c, id, level);
   }
 
-  /// What joining would make of the cluster; nothing when the node does not fit.
+  /// What joining would make of the cluster, or why the node does not fit.
   struct Fit {
-    Level level;
-    int64_t columns, grain;
+    Level level = Level::full;
+    int64_t columns = 0, grain = 0;
+    const char* refusal = nullptr;
   };
-  std::optional<Fit> fit(const Cluster& cluster, int c, const Node& node) const {
+  static Fit refused(const char* why) { return {Level::full, 0, 0, why}; }
+  Fit fit(const Cluster& cluster, int c, const Node& node) const {
     const Step& step = cluster.step;
     if (node.op != Op::reduce) {
       const int64_t n = node.shape.elements();
       // A map may go through a row's repetition only if rows are known already.
       if (n == step.elements) return Fit{Level::full, step.columns, cluster.grain};
       const bool row = step.columns > 1 && n == step.elements / step.columns;
-      return row ? std::optional(Fit{Level::row, step.columns, cluster.grain}) : std::nullopt;
+      if (!row) return refused("it walks over other elements");
+      return Fit{Level::row, step.columns, cluster.grain};
     }
     const Id producer = without_reshapes(graph_, node.in[0]);
-    if (step_of_[producer] != c || level_of(producer) == Level::end) return {};
+    if (step_of_[producer] != c) return refused("it reads the elements in another order");
+    if (level_of(producer) == Level::end) return refused("that sum is known only at the end");
     const bool of_rows = level_of(producer) == Level::row;
     const Form form = form_of(graph_, node);
     if (form.form == ReduceForm::columns && form.count >= 1) {
       const int64_t grain = form.count * (of_rows ? step.columns : 1);
       const int64_t larger = std::max(grain, cluster.grain);
-      if (larger % std::min(grain, cluster.grain) || !rows_complete(step, grain)) return {};
-      if (larger > 4 * max_row) return {};
+      if (larger % std::min(grain, cluster.grain) || !rows_complete(step, grain)) {
+        return refused("its sums would cut the rows there");
+      }
+      if (larger > 4 * max_row) return refused("its rows are too long for a block");
       return Fit{Level::end, step.columns, larger};
     }
     if (form.form == ReduceForm::rows && !of_rows) {
-      if (form.count <= 1 || form.count > max_row || !rows_complete(step, form.count)) return {};
-      if (step.columns != 0 && step.columns != form.count) return {};
-      if (std::max(cluster.grain, form.count) % std::min(cluster.grain, form.count)) return {};
+      if (form.count <= 1) return refused("its rows have one element");
+      if (form.count > max_row) return refused("its rows are too long for a block");
+      const bool cuts = std::max(cluster.grain, form.count) % std::min(cluster.grain, form.count);
+      if (cuts || !rows_complete(step, form.count) ||
+          (step.columns != 0 && step.columns != form.count)) {
+        return refused("its rows are not the rows there");
+      }
       return Fit{Level::row, form.count, std::max(cluster.grain, form.count)};
     }
-    return {};
+    return refused("it does not add up whole rows or columns");
   }
 
   /// The rows of a product arrive whole: a reduction may cut it only between them.
@@ -221,27 +244,29 @@ class Fuser {
     return produced == level;
   }
 
-  bool try_join(int c, Id id) {
+  /// Null when the node has joined the cluster, else why it has not.
+  const char* try_join(int c, Id id) {
     const Cluster& cluster = clusters_[static_cast<size_t>(c)];
     const Node& node = graph_[id];
-    if (!cluster.open || cluster.operations >= max_members) return false;
-    const auto f = fit(cluster, c, node);
-    if (!f) return false;
+    if (!cluster.open) return "that kernel takes no other ops in";
+    if (cluster.operations >= max_members) return "that step is full";
+    const Fit f = fit(cluster, c, node);
+    if (f.refusal) return f.refusal;
     bool any = node.op == Op::reduce;
     for (const Id operand : node.in) {
       const Level wanted =
-          node.op == Op::reduce ? level_of(without_reshapes(graph_, operand)) : f->level;
-      if (linked(operand, c, wanted, f->columns)) {
+          node.op == Op::reduce ? level_of(without_reshapes(graph_, operand)) : f.level;
+      if (linked(operand, c, wanted, f.columns)) {
         any = true;
       } else if (depends(operand, c)) {
-        return false;
+        return "it also needs what other steps make of all of that";
       }
     }
-    if (!any) return false;
-    clusters_[static_cast<size_t>(c)].step.columns = f->columns;
-    clusters_[static_cast<size_t>(c)].grain = f->grain;
-    add(c, id, f->level);
-    return true;
+    if (!any) return "it takes none of the elements there one by one";
+    clusters_[static_cast<size_t>(c)].step.columns = f.columns;
+    clusters_[static_cast<size_t>(c)].grain = f.grain;
+    add(c, id, f.level);
+    return nullptr;
   }
 
   /// Puts the members of cluster `from` into `into` when both walk the same elements.
@@ -343,6 +368,14 @@ class Fuser {
       }
     }
     return false;
+  }
+
+  /// Steps that came together after all are not apart.
+  void forget_merged() {
+    for (size_t c = 0; c < clusters_.size(); ++c) {
+      auto& apart = clusters_[c].step.apart;
+      if (apart && step_of_[apart->from] == static_cast<int>(c)) apart.reset();
+    }
   }
 
   // ---- reads and writes

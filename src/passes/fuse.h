@@ -36,6 +36,13 @@ struct Step {
   std::vector<Id> reads;         ///< Arrays read, each once.
   std::vector<Id> writes;        ///< Arrays that later steps, outputs or updates need.
 
+  /// Why the first member did not join the step that computes one of its operands.
+  struct Apart {
+    Id from;
+    const char* why;
+  };
+  std::optional<Apart> apart;
+
   bool fused(const Graph& graph) const;
 };
 

@@ -115,6 +115,16 @@ Graph merge_scans(const Graph& graph) {
 
 namespace {
 
+/// Makes `inner`, where `replaced` stands for what it has already, the body.
+void finish_body(Scan& scan, Graph&& inner, std::unordered_map<Id, Value>& replaced) {
+  const Graph& body = *scan.attr.body;
+  std::vector<Id> wanted;
+  for (const auto& output : body.outputs()) wanted.push_back(output.id);
+  const auto results = inner.splice(body, wanted, replaced);
+  for (size_t i = 0; i < results.size(); ++i) inner.output(body.outputs()[i].name, results[i]);
+  scan.attr.body = std::make_shared<const Graph>(std::move(inner));
+}
+
 /// Moves dot(slice of a sequence, constant) of the body in front of the loop.
 void hoist_products(Scan& scan) {
   const Graph& body = *scan.attr.body;
@@ -145,11 +155,48 @@ void hoist_products(Scan& scan) {
     scan.in.push_back(reshape(product, {scan.attr.length, node.shape[0], node.shape[1]}));
     replaced[id] = inner.input("hoisted" + std::to_string(id), node.shape, node.type);
   }
-  std::vector<Id> wanted;
-  for (const auto& output : body.outputs()) wanted.push_back(output.id);
-  const auto results = inner.splice(body, wanted, replaced);
-  for (size_t i = 0; i < results.size(); ++i) inner.output(body.outputs()[i].name, results[i]);
-  scan.attr.body = std::make_shared<const Graph>(std::move(inner));
+  finish_body(scan, std::move(inner), replaced);
+}
+
+/// Weights that products read transposed are transposed once, in front of the loop.
+void turn_weights(Scan& scan) {
+  const Graph& body = *scan.attr.body;
+  std::vector<bool> weights(body.size());  // the same at every step
+  std::unordered_map<Id, Value> outside, inside;
+  for (size_t i = 0; i < scan.consts(); ++i) {
+    weights[body.inputs()[i]] = true;
+    outside[body.inputs()[i]] = scan.in[i];
+  }
+  std::vector<Id> products;
+  for (Id id = 0; id < body.size(); ++id) {
+    const Node& node = body[id];
+    if (node.op == Op::input) continue;
+    weights[id] = std::ranges::all_of(node.in, [&](Id in) -> bool { return weights[in]; });
+    const bool product = node.op == Op::dot && node.shape.rank() == 2 && !weights[id];
+    if (product && weights[node.in[1]] && node.as<DotAttr>().transpose_b) products.push_back(id);
+  }
+  if (products.empty() || scan.attr.length < 2) return;
+
+  Graph inner;
+  std::map<Id, Value> turned;  // weights → what stands for them
+  for (const Id id : body.inputs().first(scan.consts())) {
+    inner.splice(body, std::span(&id, 1), inside);
+  }
+  for (const Id id : products) {
+    const Id weight = body[id].in[1];
+    if (turned.count(weight)) continue;
+    const Value w = transpose(scan.in[0].graph().splice(body, std::span(&weight, 1), outside)[0]);
+    turned[weight] = inner.input("turned" + std::to_string(weight), w.shape(), w.type());
+    scan.in.insert(scan.in.begin() + static_cast<long>(scan.consts()), w);
+    ++scan.attr.consts;
+  }
+  for (const Id id : body.inputs()) inner.splice(body, std::span(&id, 1), inside);
+  for (const Id id : products) {
+    const Node& node = body[id];
+    const Value x = inner.splice(body, std::span(&node.in[0], 1), inside)[0];
+    inside[id] = dot(x, turned[node.in[1]], node.as<DotAttr>().transpose_a, false);
+  }
+  finish_body(scan, std::move(inner), inside);
 }
 
 /// Drops stacked results that nobody takes and inputs that the body does not read. `kept[i]` is the
@@ -211,6 +258,7 @@ Graph hoist_scan(const Graph& graph) {
       Scan scan{node.as<ScanAttr>(), {in.begin(), in.end()}};
       scan.attr.body = std::make_shared<const Graph>(hoist_scan(*scan.attr.body));
       hoist_products(scan);
+      turn_weights(scan);
       kept[id] = drop_unused(scan, taken[id]);
       return out.add(Op::scan, scan.in, scan.attr);
     }

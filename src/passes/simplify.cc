@@ -1,7 +1,9 @@
 // simplify: local rules, each justified by arithmetic that holds for every element. Rules that
 // would change a NaN or infinity (x·0 → 0, x−x → 0) are left out on purpose.
 #include <cmath>
+#include <map>
 #include <optional>
+#include <vector>
 
 #include "src/passes/passes.h"
 
@@ -34,9 +36,47 @@ Value fold_map(Graph& out, const Node& node, std::span<const Value> in) {
   return out.constant(result.at(0), node.shape, node.type);
 }
 
+/// The gradient of split: a sum of arrays padded with zeros that together fill an axis is one
+/// concatenation. Nothing for other sums.
+Value joined_pads(const Node& node, std::span<const Value> in) {
+  std::map<int64_t, Value> parts;  // by their place on the axis
+  int axis = -1;
+  int64_t filled = 0;
+  std::vector<Value> terms(in.begin(), in.end());
+  while (!terms.empty()) {
+    const Value value = terms.back();
+    const Node& term = value.node();
+    terms.pop_back();
+    if (term.op == Op::add) {
+      for (const Id id : term.in) terms.push_back(value.graph().value(id));
+      continue;
+    }
+    if (term.op != Op::pad || term.as<PadAttr>().value != 0) return {};
+    const auto& pad = term.as<PadAttr>();
+    const Value part = value.graph().value(term.in[0]);
+    for (int d = 0; d < node.shape.rank(); ++d) {
+      if (part.extent(d) == node.shape[d]) continue;
+      if (pad.interior[d] != 0 || (axis != -1 && axis != d)) return {};
+      axis = d;
+    }
+    if (axis == -1 || !parts.emplace(pad.lo[axis], part).second) return {};
+    filled += part.extent(axis);
+    if (filled > node.shape[axis]) return {};
+  }
+  std::vector<Value> values;
+  int64_t end = 0;
+  for (const auto& [lo, part] : parts) {
+    if (lo != end) return {};
+    end += part.extent(axis);
+    values.push_back(part);
+  }
+  return end == node.shape[axis] ? concat(values, axis) : Value{};
+}
+
 Value simplify_map(const Node& node, std::span<const Value> in) {
   switch (node.op) {
     case Op::add:
+      if (const Value joined = joined_pads(node, in)) return joined;
       if (is(in[0], 0)) return in[1];
       if (is(in[1], 0)) return in[0];
       if (node_of(in[1]).op == Op::neg) return in[0] - in[1].graph().value(node_of(in[1]).in[0]);

@@ -104,6 +104,7 @@ std::string Training::diagnose(int64_t step) {
     if (input.kind != InputKind::data) program.plan().bind(input.name, array_of(input));
   }
   program.gather(data_, rows);
+  if (augmenter_) program.augment(*augmenter_, rows, epoch_);
   program.set_key(options_.seed, (epoch_ - 1) * steps_ + step);
   program.run();
   for (size_t i = 0; i < names.size(); ++i) {

@@ -11,14 +11,15 @@ namespace {
 
 constexpr double smoothing = 0.9, too_much = 4;
 
-/// Where the loss falls fastest over the logarithm of the rate, by the slopes over five steps, up
-/// to its smallest value.
+/// Where the loss falls fastest over the logarithm of the rate, up to its smallest value: by slopes
+/// over a fifth of the steps, as the losses of single batches jump about.
 double steepest(const RateSearch& search) {
   const auto& losses = search.losses;
   const auto lowest = static_cast<size_t>(std::ranges::min_element(losses) - losses.begin());
+  const size_t reach = std::max<size_t>(1, losses.size() / 10);
   double best = 0, rate = 0;
-  for (size_t i = 2; i + 2 < losses.size() && i <= lowest; ++i) {
-    const double slope = losses[i + 2] - losses[i - 2];  // the rates are evenly spaced
+  for (size_t i = reach; i + reach < losses.size() && i <= lowest; ++i) {
+    const double slope = losses[i + reach] - losses[i - reach];  // the rates are evenly spaced
     if (slope < best) best = slope, rate = search.rates[i];
   }
   return rate;

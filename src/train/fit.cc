@@ -52,6 +52,7 @@ Training::Training(Network& net, const Dataset& data, FitOptions options)
                objective_.target.width),
       scores_(metrics_.scores()) {
   EpochRecord{.metrics = scores_}[metric_of_best()];  // refuses what it does not have
+  if (!options_.augment.empty()) augmenter_.emplace(options_.augment, data, options_.seed);
   if (net_.fresh()) net_.initialize(options_.seed);
   full_.emplace(make_program(batch_));
   if (const int64_t left = data.size() % batch_; left > 0) rest_.emplace(make_program(left));
@@ -184,8 +185,10 @@ Program& Training::program_of(int64_t step) {
 }
 
 double Training::do_step(int64_t step) {
+  const auto rows = rows_of(step);
   Program& program = program_of(step);
-  program.gather(data_, rows_of(step));
+  program.gather(data_, rows);
+  if (augmenter_) program.augment(*augmenter_, rows, epoch_);
   program.set_key(options_.seed, (epoch_ - 1) * steps_ + step);
   program.run();
   return program.loss();

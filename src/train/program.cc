@@ -99,6 +99,15 @@ void Program::gather(const Dataset& dataset, std::span<const int64_t> rows) {
   if (!numbers_.empty()) dataset.gather_targets(rows, numbers_);
 }
 
+void Program::augment(const Augmenter& augmenter, std::span<const int64_t> rows, int64_t epoch) {
+  const std::span<float> targets = fed_target_ ? std::span<float>() : numbers_;
+  if (bytes_.empty()) {
+    augmenter.gather(rows, epoch, inputs_, targets);
+  } else {
+    augmenter.gather(rows, epoch, bytes_, targets);
+  }
+}
+
 Answers Program::answers(double threshold) const {
   const View outputs = plan_.output("output");
   const int64_t width = outputs.shape.rank() > 1 ? outputs.shape.back() : 1;

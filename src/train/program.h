@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 
+#include "soma/augment.h"
 #include "soma/data.h"
 #include "soma/network.h"
 #include "soma/plan.h"
@@ -50,6 +51,8 @@ class Program {
   void bind(const Graph& graph, const Tensors& tensors);
   /// Fills the batch with those rows of a data set.
   void gather(const Dataset& dataset, std::span<const int64_t> rows);
+  /// Changes the rows that were gathered; this allocates.
+  void augment(const Augmenter& augmenter, std::span<const int64_t> rows, int64_t epoch);
   /// What random numbers of the next run depend on.
   void set_key(uint64_t seed, int64_t step);
   void run() noexcept { plan_.run(); }

@@ -159,11 +159,15 @@ void Training::refuse_other_checkpoints() const {
 
 const std::map<std::string, std::string>& Training::settings() {
   if (!settings_.empty()) return settings_;
-  return settings_ = {
-             {"network", net_.text()},          {"data", fingerprint(data_)},
-             {"rows", cat(data_.size())},       {"batch", cat(batch_)},
-             {"seed", cat(options_.seed)},      {"shuffle", options_.shuffle ? "true" : "false"},
-             {"columns", join(columns(), " ")}, {"best", options_.best}};
+  return settings_ = {{"network", net_.text()},
+                      {"data", fingerprint(data_)},
+                      {"rows", cat(data_.size())},
+                      {"batch", cat(batch_)},
+                      {"seed", cat(options_.seed)},
+                      {"shuffle", options_.shuffle ? "true" : "false"},
+                      {"columns", join(columns(), " ")},
+                      {"best", options_.best},
+                      {"augmentation", options_.augment.text()}};
 }
 
 std::map<std::string, Tensor*> Training::arrays() {

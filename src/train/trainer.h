@@ -107,6 +107,7 @@ class Training {
   const Dataset& data_;
   FitOptions options_;
   Objective objective_;
+  std::optional<Augmenter> augmenter_;
   int64_t batch_, steps_;
   Tensors masks_;
   Tensors carried_;  // what the optimizer remembers from step to step

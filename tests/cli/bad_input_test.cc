@@ -72,7 +72,7 @@ const std::vector<Case> cases = {
     {"missing table", {"train", "{folder}/none.csv"}, 1, {"none.csv"}},
     {"missing images", {"train", "{folder}/none.idx", "--labels", "{folder}/none.idx"}, 1, {"none.idx"}},
     {"images without labels", {"train", "{folder}/noise"}, 2, {"--labels"}},
-    {"missing folder of a named data set", {"train", "fashion-mnist", "--data", "{folder}/none"}, 1, {"none"}},
+    {"missing folder of a named data set", {"train", "fashion-mnist", "--data-folder", "{folder}/none"}, 1, {"none"}},
     {"folder instead of a file", {"train", "{folder}", "--labels", "{folder}"}, 1, {"{folder}"}},
     {"not an IDX file", {"train", "{folder}/noise", "--labels", "{folder}/noise"}, 1, {"noise"}},
     {"empty table", {"train", "{folder}/empty.csv"}, 1, {"empty.csv"}},
@@ -103,6 +103,9 @@ const std::vector<Case> cases = {
     {"neuron without a number", {"inspect", model, "--neuron", "hidden1"}, 2, {"--neuron"}},
     {"neuron with a bad number", {"inspect", model, "--neuron", "hidden1:x"}, 2, {"--neuron"}},
     {"drawing of an unknown kind", {"inspect", model, "--graph", "{folder}/net.png"}, 2, {".svg", "net.png"}},
+    {"training without a plan", {"inspect", model, "--training", "sgd"}, 2, {"--plan"}},
+    {"plan with an unknown optimizer", {"inspect", model, "--plan", "--training", "sdg"}, 1, {"sdg", "sgd"}},
+    {"memory map of an unknown kind", {"inspect", model, "--plan", "--memory", "{folder}/map.dot"}, 2, {".svg"}},
     {"drawing into nowhere", {"inspect", model, "--graph", "{folder}/none/net.svg"}, 1, {"net.svg"}},
     // -- rows to predict
     {"no row", {"predict", model}, 1, {"no row"}, ""},

@@ -10,9 +10,9 @@
 namespace soma {
 namespace {
 
-const std::vector<std::string> command_names = {"train",   "init", "evaluate",    "predict",
-                                                "inspect", "list", "activations", "gradcheck",
-                                                "bench",   "data", "version"};
+const std::vector<std::string> command_names = {
+    "train",       "init",      "evaluate", "predict", "generate", "inspect", "list",
+    "activations", "gradcheck", "bench",    "data",    "version"};
 
 std::vector<std::string> with(std::vector<std::string> arguments,
                               std::initializer_list<std::string> more) {
@@ -207,9 +207,10 @@ TEST(Output, ToAReaderThatLeftIsNoError) {
 
 TEST(List, ShowsEveryRegistryAndExplainsRows) {
   const auto kinds = soma_run({"list", "--json"}).json()[0]["kinds"];
-  for (const char* kind : {"layers", "activations", "losses", "optimizers", "schedules",
-                           "initializers", "regularizers", "metrics"}) {
-    EXPECT_GT(kinds[kind], 4) << kind;
+  for (const char* kind :
+       {"layers", "activations", "losses", "optimizers", "schedules", "initializers",
+        "regularizers", "augmentations", "tokenizers", "metrics"}) {
+    EXPECT_GT(kinds[kind], 3) << kind;
     const auto rows = soma_run({"list", kind, "--json"}).json()[0]["rows"];
     EXPECT_EQ(rows.size(), kinds[kind]) << kind;
     const std::string name = rows[0]["name"];
@@ -249,6 +250,26 @@ TEST(Architectures, AreTrainedUsedAndShownFromTheShell) {
   EXPECT_NE(wrong.err.find("tanh"), wrong.err.npos) << wrong.err;
 }
 
+TEST(Inspect, ShowsThePlan) {
+  TemporaryFolder folder;
+  const Finished train =
+      soma_run({"train", "iris", "--net", "8 tanh, 3", "--epochs", "1", "--out", folder / "run"});
+  ASSERT_EQ(train.code, 0) << train.err;
+  const std::string model = folder / "run/model.soma";
+  const Finished text = soma_run({"inspect", model, "--plan", "--training", "sgd(0.1)"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  for (const char* part : {"GFLOP/s", "hidden1/weights", "The arena", "simplify"}) {
+    EXPECT_NE(text.out.find(part), text.out.npos) << part << "\n" << text.out;
+  }
+  const Finished run = soma_run({"inspect", model, "--plan", "--batch", "32", "--threads", "1",
+                                 "--memory", folder / "map.svg", "--json"});
+  const auto json = run.json().at(0);
+  EXPECT_EQ(json["event"], "plan");
+  EXPECT_EQ(json["instructions"].size(), 2u);
+  EXPECT_GT(json["instructions"][0]["seconds"], 0);
+  EXPECT_NE(content_of(folder / "map.svg").find("</svg>"), std::string::npos);
+}
+
 TEST(Activations, AreListedAndPlotted) {
   TemporaryFolder folder;
   const Finished list = soma_run({"activations", "--json"});
@@ -264,14 +285,55 @@ TEST(Gradcheck, PassesAndSaysSo) {
   EXPECT_EQ(run.json().back()["failed"], 0);
 }
 
-TEST(Bench, MeasuresOneShape) {
-  const Finished run = soma_run({"bench", "gemm", "--seconds", "0.01", "--json"});
+std::vector<std::string> workload_names() {
+  std::vector<std::string> names;
+  for (const auto& object : soma_run({"bench", "--list", "--json"}).json()) {
+    names.push_back(object["workload"]);
+  }
+  return names;
+}
+
+TEST(Bench, MeasuresEveryWorkload) {
+  const auto names = workload_names();
+  EXPECT_GE(names.size(), 20u);
+  const Finished run = soma_run({"bench", "--seconds", "0", "--threads", "2", "--json"});
   ASSERT_EQ(run.code, 0) << run.err;
-  for (const auto& object : run.json()) {
-    if (object["event"] == "gemm") {
-      EXPECT_GT(object["gflops"], 0);
+  const auto objects = run.json();
+  ASSERT_EQ(objects.size(), names.size() + 1);
+  EXPECT_EQ(objects[0]["event"], "machine");
+  EXPECT_EQ(objects[0]["threads"], 2);
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto& object = objects[i + 1];
+    EXPECT_EQ(object["workload"], names[i]);
+    EXPECT_GT(object["median_seconds"], 0) << names[i];
+    EXPECT_LE(object["least_seconds"], object["median_seconds"]) << names[i];
+    EXPECT_GE(object["steps"], 5) << names[i];
+    EXPECT_EQ(object["gflops"] > 0, names[i] != "start-up") << names[i];
+    if (!object.contains("loss")) continue;
+    EXPECT_GT(object["arena_bytes"], 0) << names[i];
+    EXPECT_GT(object["samples_per_second"], 0) << names[i];
+    // Some networks need more than these few steps before they show that they learn.
+    if (names[i].starts_with("mlp-")) {
+      EXPECT_LT(object["loss"], object["first_loss"]);
     }
   }
+}
+
+TEST(Bench, ListsInstructionsOfAStep) {
+  const Finished run = soma_run({"bench", "mlp-32", "--seconds", "0", "--plan", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_NE(run.json().at(1)["plan"].get<std::string>().find("dot [32, 128]"), std::string::npos);
+}
+
+TEST(Bench, TakesAllWorkloadsOfAKind) {
+  const Finished run = soma_run({"bench", "mlp", "--list", "--json"});
+  for (const auto& object : run.json()) {
+    EXPECT_EQ(object["workload"].get<std::string>().substr(0, 4), "mlp-");
+  }
+  EXPECT_GE(run.json().size(), 4u);
+  const Finished wrong = soma_run({"bench", "mlb-32"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("did you mean \"mlp-32\""), std::string::npos) << wrong.err;
 }
 
 TEST(Data, ListsAndDescribes) {

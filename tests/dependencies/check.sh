@@ -9,7 +9,7 @@ failed=0
 for argument in "$@"; do
   kind=${argument%%=*} program=${argument#*=}
   allowed=$standard
-  [[ $kind == cli ]] && allowed+=" libz.so.1"
+  [[ $kind == cli ]] && allowed+=" libz.so.1 libpng16.so.16 libjpeg.so.62"
   for library in $(readelf --dynamic "$program" | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p'); do
     if [[ " $allowed " != *" $library "* ]]; then
       echo "$program needs $library, which is not among: $allowed"

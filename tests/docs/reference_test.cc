@@ -7,6 +7,7 @@
 #include "soma/nn.h"
 #include "soma/optim.h"
 #include "soma/regularizers.h"
+#include "soma/text.h"
 #include "soma/train.h"
 #include "src/base/text.h"
 #include "tests/page.h"
@@ -73,8 +74,11 @@ std::string training_page() {
       "1.\n\n",
       table_of(optimizers()), "\n## Schedules\n\nt is the step, 0 for the first.\n\n",
       table_of(schedules()), "\n## Initializers\n\n", table_of(initializers()),
-      "\n## Regularizers\n\nw are the weights.\n\n", table_of(regularizers()), "\n## Metrics\n\n",
-      metrics_table());
+      "\n## Regularizers\n\nw are the weights.\n\n", table_of(regularizers()),
+      "\n## Augmentations\n\nChanges of training images, in `soma/augment.h`.\n\n",
+      table_of(augmentations()),
+      "\n## Tokenizers\n\nWhat the vocabulary of a text is, in `soma/text.h`.\n\n",
+      table_of(tokenizers()), "\n## Metrics\n\n", metrics_table());
 }
 
 TEST(Reference, Activations) { expect_page("activations.md", activations_page()); }

@@ -245,6 +245,23 @@ TEST(Cpu, ScanAndItsGradient) {
   expect_cpu_agrees(g, 1, 1e-4);
 }
 
+TEST(Cpu, ScansByBlocksOfRows) {
+  for (const int64_t batch : {32, 37, 64}) {  // whole blocks, and rows that fill none
+    Graph g;
+    const Value x = g.input("x", {5, batch, 3}), w = g.parameter("w", {8, 20});
+    const Value bias = g.parameter("b", {20});
+    const Value y = lstm(g, x, w, bias, 5);
+    const auto d = gradients(sum(square(y)), std::vector<Value>{w, bias, x});
+    g.output("y", y);
+    for (const Value gradient : d) g.output(cat("d", gradient.id()), gradient);
+    expect_cpu_agrees(g, 1, 1e-4);
+    EXPECT_NE(compile(g, Device::cpu(2)).explain().find("by blocks of 16 rows"), std::string::npos);
+    const auto inputs = random_inputs(g, 1);
+    const RunResult one = run_plan(g, inputs, Device::cpu(1));
+    EXPECT_TRUE(run_plan(g, inputs, Device::cpu(7)).outputs == one.outputs);
+  }
+}
+
 TEST(Cpu, EmptyAndSingle) {
   Graph g;
   const Value none = g.input("none", {0, 4}), one = g.input("one", {1, 1});

@@ -55,7 +55,8 @@ TEST(MergeLayers, HaveGradientsAndRunOnTheCpu) {
   }
   for (const std::string layer :
        {"columns [3 0 1] axis=1", "slice -4 -1 step=2", "permute [2 1]", "flatten, repeat_vector 3",
-        "rescaling 2 shift=0.5", "clip -0.5 0.7", "residual [rescaling 2, batch_norm]",
+        "rescaling 2 shift=0.5", "rescaling [1 2 3 4 5] 0.5", "rescaling 2 [1 -1] -1",
+        "clip -0.5 0.7", "residual [rescaling 2, batch_norm]",
         "residual [flatten, 4] shortcut=[flatten, 4] activation=tanh", "highway [rescaling 0.5]",
         "highway [dynamic_tanh] gate=[rescaling 2]", "gated [rescaling 3] [slice 1 2 axis=2]"}) {
     expect_sound_network("input 5x2, " + layer);
@@ -73,6 +74,12 @@ TEST(MergeLayers, PlacesAndShapes) {
   EXPECT_EQ(results("input 2x2, permute [2 1], flatten", Tensor::of({1, 2, 2}, {1, 2, 3, 4})),
             (List{1, 3, 2, 4}));
   EXPECT_EQ(results("input 4, rescaling 0.5 -1", x), (List{4, 4.5, 5, 5.5}));
+  EXPECT_EQ(results("input 4, rescaling [1 2 0 -1] [0 1 0 0]", x), (List{10, 23, 0, -13}));
+  const Tensor two = Tensor::of({1, 2, 2}, {1, 2, 3, 4});
+  EXPECT_EQ(results("input 2x2, rescaling [1 10] 1", two), (List{2, 3, 31, 41}));
+  EXPECT_EQ(results("input 2x2, rescaling 1 [0 5] axis=2", two), (List{1, 7, 3, 9}));
+  EXPECT_EQ(results("input 2x2, rescaling [1 10] [0 5] axis=-1", two), (List{1, 25, 3, 45}));
+  EXPECT_EQ(Layer::parse("rescaling([2] [0])").text(), "rescaling 2");
   EXPECT_EQ(results("input 4, clip 10.5 12", x), (List{10.5, 11, 12, 12}));
 }
 
@@ -98,6 +105,7 @@ TEST(MergeLayers, SayWhatDoesNotFit) {
   const auto parse = [](const std::string& text) { (void)Network::parse(text); };
   const std::string two = "input 5, slice 0 2 name=a, slice 2 5 from=input name=b, ";
   EXPECT_ERROR(ShapeError, parse(two + "multiply from=a+b name=m"), "\"m\"", "[1, 2]", "[1, 3]");
+  EXPECT_ERROR(ShapeError, parse("input 3x2, rescaling [1 2]"), "list of 2 numbers", "3 places");
   EXPECT_ERROR(ShapeError, parse(two + "subtract from=a+a+a"), "two sources", "3");
   EXPECT_ERROR(ShapeError, parse("input 5x2, slice 0 2 name=a, concat 2 from=a+input"), "[1, 2, 2]",
                "[1, 5, 2]", "axis 2");

@@ -82,6 +82,22 @@ Graph inference() {
   return g;
 }
 
+Graph recurrent_step() {
+  Graph g;
+  const Value x = g.input("x", {6, 40, 10}), w = g.parameter("w", {10, 10});
+  Graph body;
+  const Value bw = body.input("w", {10, 10}), h = body.input("h", {40, 10});
+  const Value next = tanh(dot(h, bw) + body.input("x", {40, 10}));
+  body.output("h", next);
+  const Value last =
+      scan(g, std::move(body), std::vector<Value>{w},
+           std::vector<Value>{g.constant(0, {40, 10}, f32)}, std::vector<Value>{x}, 6)[0];
+  const Value loss = mean(square(last));
+  g.update(w, w - gradients(loss, std::vector<Value>{w})[0] * 0.1);
+  g.output("loss", loss);
+  return g;
+}
+
 TEST(NoAlloc, TheCountersCount) {
   if (!SOMA_COUNTS) GTEST_SKIP() << "the sanitizer owns malloc and the locks";
   const long before = allocations, locked = locks;
@@ -95,7 +111,7 @@ TEST(NoAlloc, TheCountersCount) {
 
 TEST(NoAlloc, RunAllocatesNothingAndTakesNoLock) {
   if (!SOMA_COUNTS) GTEST_SKIP() << "the sanitizer owns malloc and the locks";
-  for (const Graph& graph : {training_step(), inference()}) {
+  for (const Graph& graph : {training_step(), recurrent_step(), inference()}) {
     for (const int threads : {1, 2, 4}) {
       Plan plan = compile(graph, Device::cpu(threads));
       plan.run();

@@ -87,6 +87,17 @@ INSTANTIATE_TEST_SUITE_P(
                return reshape(reshape(x, {12}), {4, 3});
              },
              2},
+        Rule{"pads_that_tile",  // the gradient of split
+             [](Value x, Value y) {
+               return pad(x, {0, 3}, {0, 6}, {0, 0}) + pad(y, {0, 0}, {0, 9}, {0, 0}) +
+                      (pad(y, {0, 9}, {0, 0}, {0, 0}) + pad(x, {0, 6}, {0, 3}, {0, 0}));
+             },
+             3},
+        Rule{"pads_that_overlap",
+             [](Value x, Value y) {
+               return pad(x, {0, 1}, {0, 2}, {0, 0}) + pad(y, {0, 3}, {0, 0}, {0, 0});
+             },
+             5},
         Rule{"transpose_back", [](Value x, Value) { return transpose(transpose(x)); }, 2},
         Rule{"broadcast_twice",
              [](Value x, Value) {

@@ -298,6 +298,53 @@ TEST(Refuses, OptionsOutOfRange) {
   EXPECT_ERROR(ArgumentError, fit(net, data::iris(), options), "batch", "0");
 }
 
+/// Bars that lie or stand, as images of bytes.
+Dataset bars() {
+  Tensor pixels({60, 6, 6}, u8), labels({60}, i32);
+  for (int64_t i = 0; i < 60; ++i) {
+    labels.set(i, static_cast<double>(i % 2));
+    for (int64_t p = 0; p < 6; ++p) {
+      const int64_t line = i / 2 % 4 + 1;
+      pixels.set(36 * i + (i % 2 ? 6 * p + line : 6 * line + p), 255);
+    }
+  }
+  Dataset dataset = data::in_memory(std::move(pixels), std::move(labels), {"lying", "standing"});
+  dataset.input_scale = 1.0 / 255;
+  return dataset;
+}
+
+TEST(Augmentation, IsTheSameOnAnyNumberOfThreadsAndTeaches) {
+  const Dataset labels = bars(), shares = data::one_hot(bars());
+  const auto trained = [&](const Dataset& dataset, const std::string& augment, int threads) {
+    Network net = Network::parse("6x6, conv2d 4 3 relu, 2");
+    fit(net, dataset,
+        {.loss = cross_entropy(),
+         .optimizer = adam(0.01),
+         .epochs = 8,
+         .batch = 8,
+         .seed = 1,
+         .augment = augmentation_named(augment),
+         .device = Device::cpu(threads)});
+    EXPECT_GT(evaluate(net, labels, cross_entropy())["accuracy"], 0.8) << augment;
+    return weights_sha256(net);
+  };
+  const std::string all = "flip + crop(1) + cutout(2) + mixup";
+  EXPECT_EQ(trained(shares, all, 1), trained(shares, all, 3));
+  EXPECT_NE(trained(labels, "flip + crop(1)", 1), trained(labels, "", 1));
+  // A chain that changes nothing changes nothing.
+  EXPECT_EQ(trained(labels, "flip(0) + crop(0) + rotate(0) + shift(0)", 1), trained(labels, "", 1));
+  // Labels and shares are the same to the loss.
+  EXPECT_EQ(trained(shares, "flip", 1), trained(labels, "flip", 1));
+}
+
+TEST(Augmentation, IsRefusedBeforeTheFirstBatch) {
+  Network net = Network::parse("input 4, 8 relu, 3");
+  EXPECT_ERROR(ArgumentError,
+               fit(net, data::iris(), {.loss = cross_entropy(), .augment = augment::flip()}),
+               "flip", "images");
+  EXPECT_TRUE(net.fresh());
+}
+
 TEST(Fit, ComparesClassesAsNumbersForLossesOfNumbers) {
   Network net = small_net();
   FitOptions options = small_options();

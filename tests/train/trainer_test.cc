@@ -134,7 +134,7 @@ TEST(Resume, ThroughTheFolderInSeveralSessions) {
   const History wanted = fit(whole, rows(), rich_options());
   FitOptions options = rich_options();
   options.checkpoints = {.folder = folder / "run", .every_steps = 3, .every_seconds = 0};
-  for (int64_t steps = 4; steps <= 40; steps += 4) {  // each session is cut off after a step
+  for (int64_t steps = 4; steps <= 32; steps += 4) {  // each session is cut off after a step
     Network net = rich_net();
     Trainer trainer(net, rows(), options);
     EXPECT_EQ(trainer.resume().path.empty(), steps == 4);
@@ -142,7 +142,7 @@ TEST(Resume, ThroughTheFolderInSeveralSessions) {
   }
   Network net = rich_net();
   Trainer trainer(net, rows(), options);
-  EXPECT_EQ(trainer.resume().path, folder / "run/step-00000033.checkpoint");
+  EXPECT_EQ(trainer.resume().path, folder / "run/step-00000030.checkpoint");
   expect_same(trainer.run(), wanted);
   EXPECT_EQ(weights_sha256(net), weights_sha256(whole));
 }
@@ -188,7 +188,8 @@ TEST(Trainer, IsFitStepByStep) {
   const History wanted = fit(whole, rows(), rich_options());
   Trainer trainer(net, rows(), rich_options());
   EXPECT_GT(trainer.step(), 0);
-  EXPECT_EQ(trainer.epoch(), trainer.history().epochs[0]);
+  const EpochRecord record = trainer.epoch();
+  EXPECT_EQ(record, trainer.history().epochs[0]);
   EXPECT_EQ(trainer.steps(), 7);
   EXPECT_EQ(trainer.evaluate(), trainer.history().epochs[0].validation);
   trainer.epoch();

@@ -1,9 +1,12 @@
 // Device::cpu(): graph passes, lowering, and the plan that runs the result on a team.
 #include <algorithm>
+#include <chrono>
+#include <mutex>
 #include <thread>
 
 #include "soma/error.h"
 #include "src/backends/cpu/lower.h"
+#include "src/backends/cpu/peak.h"
 #include "src/base/text.h"
 #include "src/exec/plan_impl.h"
 #include "src/passes/passes.h"
@@ -15,8 +18,9 @@ namespace {
 struct CpuDevice;
 
 struct CpuPlan final : Plan::Impl {
-  CpuPlan(const Graph& graph, Program p, std::shared_ptr<Team> t)
-      : Impl(graph), program(std::move(p)), team(std::move(t)) {
+  CpuPlan(const Graph& graph, Program p, std::vector<PlanReport::Pass> made_by,
+          std::shared_ptr<Team> t)
+      : Impl(graph), program(std::move(p)), passes(std::move(made_by)), team(std::move(t)) {
     allocate_slots();
     arena = Tensor(Shape{static_cast<int64_t>(program.arena_bytes)}, u8);
     scratch_stride = (scratch_bytes(program) + 4095) / 4096 * 4096;
@@ -31,16 +35,24 @@ struct CpuPlan final : Plan::Impl {
     }
     Runner{*team, scratch.raw(), scratch_stride, profiling}.run(program, memory.data());
   }
-  std::string explain() const override {
-    return cat("CPU (", cpu::isa().name, "), ", team->size(),
-               team->size() == 1 ? " thread" : " threads", ", ", instructions(),
-               " instructions, arena of ", arena_bytes(), " bytes\n", listing(program, 0));
+  PlanReport report() const override {
+    PlanReport report;
+    report.device = cat("CPU (", cpu::isa().name, "), ", team->size(),
+                        team->size() == 1 ? " thread" : " threads");
+    report.passes = passes;
+    describe(program, report);
+    if (report.seconds() > 0) {
+      report.peak_flops = 1e9 * cpu::measure_peak(*team, cpu::isa());
+      report.peak_bytes = cpu::measure_read(*team, cpu::isa(), arena.bytes() + slot_memory.bytes());
+    }
+    return report;
   }
   void profile(bool on) override { profiling = on; }
   size_t arena_bytes() const override { return arena.bytes(); }
   size_t instructions() const override { return program.instruction_count(); }
 
   Program program;
+  std::vector<PlanReport::Pass> passes;
   std::shared_ptr<Team> team;
   Tensor arena, scratch;
   size_t scratch_stride = 0;
@@ -49,8 +61,8 @@ struct CpuPlan final : Plan::Impl {
 };
 
 struct CpuDevice final : Device::Impl {
-  explicit CpuDevice(int threads) : team(std::make_shared<Team>(threads)) {}
-  int threads() const override { return team->size(); }
+  explicit CpuDevice(int threads) : size(threads) {}
+  int threads() const override { return size; }
 
   std::unique_ptr<Plan::Impl> compile(const Graph& source, const CompileOptions& options) override {
     const auto off = [&](std::string_view name) {
@@ -58,15 +70,37 @@ struct CpuDevice final : Device::Impl {
     };
     verify(source);
     Graph graph = source;
+    std::vector<PlanReport::Pass> done;
+    const auto timed = [&](std::string_view name, size_t before, auto&& run) {
+      const auto start = std::chrono::steady_clock::now();
+      auto result = run();
+      const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+      done.push_back({std::string(name), time.count(), before, 0});
+      return result;
+    };
     for (const auto& pass : passes::pipeline()) {
       if (off(pass.name) && !pass.required) continue;
-      graph = pass.run(graph);
+      graph = timed(pass.name, graph.size(), [&] { return pass.run(graph); });
+      done.back().after = graph.size();
       verify(graph);
       if (options.watch) options.watch(pass.name, graph);
     }
-    return std::make_unique<CpuPlan>(source, cpu::lower(graph, cpu::isa(), !off("fuse")), team);
+    Program program =
+        timed("lower", graph.size(), [&] { return cpu::lower(graph, cpu::isa(), !off("fuse")); });
+    done.back().after = program.instruction_count();
+    auto own = program.shares_work() ? shared_team() : std::make_shared<Team>(1);
+    return std::make_unique<CpuPlan>(source, std::move(program), std::move(done), std::move(own));
   }
 
+  /// Threads are started for the first plan that has work for them: small plans, and the devices
+  /// that are defaults of options, need none.
+  std::shared_ptr<Team> shared_team() {
+    std::call_once(started, [this] { team = std::make_shared<Team>(size); });
+    return team;
+  }
+
+  int size;
+  std::once_flag started;
   std::shared_ptr<Team> team;
 };
 

@@ -85,6 +85,12 @@ DotPlan plan_dot(const Node& node, const passes::View& a, const passes::View& b,
   return plan;
 }
 
+void DotPlan::cut_nothing() {
+  gemm.row_step = std::max<int64_t>(gemm.m, 1);  // taller tiles need no more scratch
+  gemm.col_step = std::max<int64_t>(gemm.n, 1);
+  whole_rows = true;
+}
+
 Instruction dot_instruction(const DotPlan& plan, const Isa& isa, size_t a, size_t b, size_t c,
                             std::shared_ptr<const VmProgram> epilogue) {
   auto args = std::make_shared<DotArgs>();

@@ -30,6 +30,8 @@ struct DotPlan {
   int64_t chunks() const { return batch * gemm.chunks(); }
   /// Elements of C in a full chunk when whole_rows.
   int64_t chunk_elements() const { return gemm.row_step * gemm.n; }
+  /// One chunk for each matrix: for a thread that does all of them.
+  void cut_nothing();
 };
 DotPlan plan_dot(const Node& node, const passes::View& a, const passes::View& b, bool has_epilogue);
 

@@ -10,6 +10,7 @@
 #include "src/backends/cpu/dot.h"
 #include "src/backends/cpu/fused.h"
 #include "src/backends/cpu/opaque.h"
+#include "src/backends/cpu/scan.h"
 #include "src/base/text.h"
 #include "src/exec/memory.h"
 #include "src/ir/cost.h"
@@ -43,8 +44,12 @@ class Lowering {
   static constexpr double worth_sharing = 4000;
 
  public:
-  Lowering(const Graph& graph, const Isa& isa, bool fusion)
-      : graph_(graph), isa_(isa), fusion_(fusion), steps_(passes::fuse(graph, fusion)) {}
+  Lowering(const Graph& graph, const Isa& isa, bool fusion, Sharing sharing)
+      : graph_(graph),
+        isa_(isa),
+        fusion_(fusion),
+        sharing_(sharing),
+        steps_(passes::fuse(graph, fusion)) {}
 
   Program run() {
     program_.inputs = graph_.inputs().size();
@@ -57,10 +62,15 @@ class Lowering {
     place_updates();
     place_arrays();
     const MemoryPlan plan = plan_memory(pieces_);
-    program_.arena_offsets = plan.offsets;
     program_.arena_bytes = plan.bytes;
+    for (size_t i = 0; i < pieces_.size(); ++i) {
+      program_.arena.push_back({plan.offsets[i], pieces_[i], holds(i)});
+    }
     for (size_t s = 0; s < steps_.size(); ++s) emit_step(s);
-    for (Instruction& i : final_copies()) program_.instructions.push_back(std::move(i));
+    for (Instruction& i : final_copies()) {
+      i.step = steps_.size();
+      program_.instructions.push_back(std::move(i));
+    }
     return std::move(program_);
   }
 
@@ -74,10 +84,8 @@ class Lowering {
     size_t conv_workspace = 0;
     bool epilogue_apart = false;  // the members run after the whole product
     int64_t chunks = 1;
-    std::shared_ptr<Loop> loop;
+    std::vector<ScanPart> scan;
     std::map<Id, size_t> partial;  // arena pieces: partial sums of each end
-    size_t loop_arena = 0;
-    std::vector<size_t> loop_temporaries;
   };
 
   size_t first_piece() const { return program_.inputs + program_.outputs; }
@@ -111,6 +119,7 @@ class Lowering {
     if (step.anchor) {
       trial.dot =
           plan_dot(graph_[*step.anchor], step.operands[0], step.operands[1], !step.members.empty());
+      if (sharing_ == Sharing::alone) trial.dot->cut_nothing();
       trial.epilogue_apart = !trial.dot->whole_rows;
     }
     if (step.members.empty()) return;
@@ -142,23 +151,10 @@ class Lowering {
 
   void try_scan(size_t s) {
     const auto& attr = graph_[*steps_[s].anchor].as<ScanAttr>();
-    auto loop = std::make_shared<Loop>();
-    loop->body = lower(*attr.body, isa_, fusion_);
-    loop->length = attr.length;
-    loop->reverse = attr.reverse;
-    trials_[s].loop_arena = piece(loop->body.arena_bytes, s, s);
-    for (int64_t i = 0; i < attr.carries; ++i) {  // two to alternate and one for an unread result
-      const Node& carry = (*attr.body)[attr.body->outputs()[static_cast<size_t>(i)].id];
-      for (int k = 0; k < 3; ++k) {
-        trials_[s].loop_temporaries.push_back(piece(bytes_of(carry), s, s));
-      }
+    trials_[s].scan = scan_parts(attr, isa_, fusion_);
+    for (ScanPart& part : trials_[s].scan) {
+      if (!part.loop->by_rows()) part.loop->own = piece(part.loop->own_bytes, s, s);
     }
-    for (size_t i = static_cast<size_t>(attr.carries); i < attr.body->outputs().size(); ++i) {
-      // A stacked result nobody takes is written to one slice, again and again.
-      const Node& result = (*attr.body)[attr.body->outputs()[i].id];
-      trials_[s].loop_temporaries.push_back(piece(bytes_of(result), s, s));
-    }
-    trials_[s].loop = std::move(loop);
   }
 
   // ---- placing
@@ -261,15 +257,19 @@ class Lowering {
 
   // ---- emitting
 
-  /// `nanoseconds`: a low guess at the time one core takes to compute, moving data apart.
+  /// `nanoseconds`: a low guess at the time one core takes to compute, moving data apart. An
+  /// instruction that does not say which bytes it moves moves those of the step.
   void emit(size_t s, Instruction instruction, size_t scratch, std::string text,
             double nanoseconds = 0) {
     const Step& step = steps_[s];
+    instruction.step = s;
     instruction.text = std::move(text);
-    const Id named = step.anchor ? *step.anchor : step.members.back();
-    instruction.scope = graph_.scope_of(graph_[named]).name;
-    for (const auto* list : {&step.reads, &step.writes}) {
-      for (const Id id : *list) instruction.bytes += static_cast<int64_t>(bytes_of(graph_[id]));
+    instruction.layer = layer_of(named(step));
+    if (instruction.bytes == 0) {
+      instruction.text += results(step.writes);
+      for (const auto* list : {&step.reads, &step.writes}) {
+        for (const Id id : *list) instruction.bytes += static_cast<int64_t>(bytes_of(graph_[id]));
+      }
     }
     const double moving = 0.1 * static_cast<double>(instruction.bytes);
     instruction.alone = std::max(nanoseconds, moving) < worth_sharing;
@@ -285,16 +285,54 @@ class Lowering {
     return 0.02 * static_cast<double>(plan.batch * g.m * std::max<int64_t>(g.n, 16) * g.k);
   }
 
-  std::string names(const Step& step) const {
-    std::vector<std::string> list;
-    for (const Id id : step.members) list.emplace_back(info(graph_[id].op).name);
-    return join(list, " ");
+  // ---- for the report
+
+  static Id named(const Step& step) { return step.anchor ? *step.anchor : step.members.back(); }
+  const std::string& layer_of(Id id) const { return graph_.scope_of(graph_[id]).name; }
+  /// "hidden1: add f32[128, 128]", or the name of an input.
+  std::string name_of(Id id) const {
+    const Node& node = graph_[id];
+    if (node.op == Op::input) return node.as<InputAttr>().name;
+    const std::string& layer = layer_of(id);
+    return cat(layer, layer.empty() ? "" : ": ", info(node.op).name, " ", node.type, node.shape);
+  }
+  /// The arrays that a piece of the arena holds, one after the other, or whose step works there.
+  std::string holds(size_t piece) const {
+    std::vector<std::string> names;
+    for (const auto& [id, buffer] : external_) {
+      if (buffer == first_piece() + piece) names.push_back(name_of(id));
+    }
+    if (!names.empty()) return join(names, ", ");
+    const size_t s = pieces_[piece].first;
+    return s < steps_.size() ? cat("workspace of ", name_of(named(steps_[s]))) : "a copy";
+  }
+  /// Which of these arrays the user sees: " -> loss, hidden1/weights".
+  std::string results(const std::vector<Id>& arrays) const {
+    std::vector<std::string_view> names;
+    const auto writes = [&](Id id) { return std::ranges::count(arrays, id) != 0; };
+    for (const auto& output : graph_.outputs()) {
+      if (writes(output.id)) names.push_back(output.name);
+    }
+    for (const auto& update : graph_.updates()) {
+      if (writes(update.value)) names.push_back(graph_[update.state].as<InputAttr>().name);
+    }
+    return names.empty() ? "" : cat(" -> ", join(names, ", "));
+  }
+  /// Its members, and how much they compute.
+  void add_members(const Step& step, Instruction& instruction) const {
+    for (const Id id : step.members) {
+      auto& parts = instruction.parts;
+      if (parts.empty() || parts.back().layer != layer_of(id)) parts.push_back({layer_of(id), {}});
+      parts.back().ops.push_back(info(graph_[id].op).name);
+      instruction.flops += flops(graph_, graph_[id]);
+    }
+    if (step.apart) instruction.apart = cat(name_of(step.apart->from), ": ", step.apart->why);
   }
 
   void emit_step(size_t s) {
     const Step& step = steps_[s];
     Trial& trial = trials_[s];
-    if (trial.loop) return emit_loop(s);
+    if (!trial.scan.empty()) return emit_scan(s);
     if (!fused(step)) return emit_opaque(s);
     if (step.elements == 0) return emit_empty(s);
     std::shared_ptr<VmProgram> vm;
@@ -310,12 +348,12 @@ class Lowering {
     if (trial.dot) {
       const auto follow = trial.epilogue_apart ? nullptr : vm;
       const Node& node = graph_[*step.anchor];
-      std::string text = cat("dot ", node.shape, " over ", trial.dot->gemm.k);
-      if (follow) text += cat(" + ", names(step));
-      emit(s,
-           dot_instruction(*trial.dot, isa_, buffer_of(step.operands[0].base),
-                           buffer_of(step.operands[1].base), buffer_of(*step.anchor), follow),
-           dot_scratch(*trial.dot, follow.get()), std::move(text),
+      Instruction product =
+          dot_instruction(*trial.dot, isa_, buffer_of(step.operands[0].base),
+                          buffer_of(step.operands[1].base), buffer_of(*step.anchor), follow);
+      if (follow) add_members(step, product);
+      emit(s, std::move(product), dot_scratch(*trial.dot, follow.get()),
+           cat("dot ", node.shape, " over ", trial.dot->gemm.k),
            dot_nanoseconds(*trial.dot) + (follow ? vm_nanoseconds(*follow) : 0));
       if (follow || !vm) return emit_combines(s);
     }
@@ -325,11 +363,10 @@ class Lowering {
       run_vm(*static_cast<const VmProgram*>(args), memory, begin, end, scratch);
     };
     instruction.chunks = vm->chunks();
-    instruction.flops = step.elements * static_cast<int64_t>(vm->each.size());
     instruction.args = vm;
+    add_members(step, instruction);
     emit(s, std::move(instruction), vm->scratch_bytes,
-         cat("fused [", step.elements, step.columns ? cat(", rows of ", step.columns) : "", "] ",
-             names(step)),
+         cat("fused [", step.elements, step.columns ? cat(", rows of ", step.columns) : "", "]"),
          vm_nanoseconds(*vm));
     emit_combines(s);
   }
@@ -353,7 +390,9 @@ class Lowering {
         const auto& a = *static_cast<const CombineArgs*>(args);
         a.kernel(memory[a.to], memory[a.from], a.rows, a.width, a.width, false);
       };
-      emit(s, std::move(instruction), 0, cat("combine ", trials_[s].chunks, " partial sums"));
+      instruction.bytes = (trials_[s].chunks + 1) * static_cast<int64_t>(bytes_of(node));
+      emit(s, std::move(instruction), 0,
+           cat("combine ", trials_[s].chunks, " partial sums", results({id})));
     }
   }
 
@@ -391,56 +430,35 @@ class Lowering {
     for (Instruction& i :
          trial.conv->instructions({in[0], in[1], out, trial.conv_workspace}, isa_)) {
       std::string text = i.text;
+      if (i.flops == 0) {  // brings weights into the workspace, or from there
+        const Node& node = graph_[*steps_[s].anchor];
+        const bool dw = node.as<ConvAttr>().role == ConvRole::dw;
+        i.bytes = trial.conv->workspace_bytes +
+                  static_cast<int64_t>(bytes_of(dw ? node : graph_[node.in[1]]));
+      }
       const double nanoseconds = 0.01 * static_cast<double>(i.flops);
       emit(s, std::move(i), static_cast<size_t>(trial.conv->scratch_bytes), std::move(text),
            nanoseconds);
     }
   }
 
-  void emit_loop(size_t s) {
-    const Id scan = *steps_[s].anchor;
-    const auto& attr = graph_[scan].as<ScanAttr>();
-    Trial& trial = trials_[s];
-    Loop& loop = *trial.loop;
-    loop.arena = trial.loop_arena;
-    std::map<int64_t, size_t> taken;  // result → outer buffer
-    for (const Id id : steps_[s].writes) taken[graph_[id].as<GetAttr>().index] = buffer_of(id);
-    const size_t inputs = attr.body->inputs().size();
-    const auto temporary = [&](int64_t i) {
-      return trial.loop_temporaries[static_cast<size_t>(i)];
-    };
-    std::vector<Loop::Part> outer;
+  void emit_scan(size_t s) {
+    const auto& attr = graph_[*steps_[s].anchor].as<ScanAttr>();
+    std::vector<Loop::Part> operands;
     for (const auto& operand : steps_[s].operands) {
-      outer.push_back({buffer_of(operand.base),
-                       static_cast<size_t>(operand.offset) * size_of(graph_[operand.base].type)});
+      operands.push_back({buffer_of(operand.base), static_cast<size_t>(operand.offset) *
+                                                       size_of(graph_[operand.base].type)});
     }
-    for (size_t i = 0; i < static_cast<size_t>(attr.consts); ++i) {
-      loop.consts.push_back({i, outer[i]});
+    std::vector<std::optional<size_t>> taken(attr.body->outputs().size());
+    for (const Id id : steps_[s].writes) {
+      taken[static_cast<size_t>(graph_[id].as<GetAttr>().index)] = buffer_of(id);
     }
-    for (int64_t i = 0; i < attr.carries; ++i) {
-      const size_t in = static_cast<size_t>(attr.consts + i), out = inputs + static_cast<size_t>(i);
-      loop.carries.push_back({in,
-                              out,
-                              outer[in],
-                              taken.count(i) ? taken[i] : temporary(3 * i + 2),
-                              {temporary(3 * i), temporary(3 * i + 1)},
-                              bytes_of((*attr.body)[attr.body->inputs()[in]])});
+    for (const ScanPart& part : trials_[s].scan) {
+      Instruction instruction = scan_instruction(part, operands, taken);
+      std::string text = instruction.text;
+      const double nanoseconds = 0.01 * static_cast<double>(instruction.flops);
+      emit(s, std::move(instruction), 0, std::move(text), nanoseconds);
     }
-    for (size_t i = static_cast<size_t>(attr.consts + attr.carries); i < inputs; ++i) {
-      loop.sequences.push_back({i, outer[i], bytes_of((*attr.body)[attr.body->inputs()[i]])});
-    }
-    for (int64_t i = attr.carries; i < static_cast<int64_t>(attr.body->outputs().size()); ++i) {
-      const Node& result = (*attr.body)[attr.body->outputs()[static_cast<size_t>(i)].id];
-      const size_t slot = inputs + static_cast<size_t>(i);
-      const bool read = taken.count(i) != 0;
-      const size_t buffer = read ? taken[i] : temporary(3 * attr.carries + i - attr.carries);
-      loop.sequences.push_back({slot, {buffer, 0}, read ? bytes_of(result) : 0});
-    }
-    Instruction instruction;
-    for (const Instruction& i : loop.body.instructions) instruction.flops += i.flops * attr.length;
-    instruction.loop = trial.loop;
-    emit(s, std::move(instruction), 0,
-         cat("scan of ", attr.length, attr.reverse ? " steps, backwards" : " steps"));
   }
   /// Outputs and updates that could not be written in place. Outputs first: they may show a state
   /// as it was before its update.
@@ -463,6 +481,7 @@ class Lowering {
   const Graph& graph_;
   const Isa& isa_;
   bool fusion_;
+  Sharing sharing_;
   std::vector<Step> steps_;
   std::vector<Trial> trials_;
   Program program_;
@@ -480,8 +499,8 @@ class Lowering {
 
 }  // namespace
 
-Program lower(const Graph& graph, const Isa& isa, bool fusion) {
-  return Lowering(graph, isa, fusion).run();
+Program lower(const Graph& graph, const Isa& isa, bool fusion, Sharing sharing) {
+  return Lowering(graph, isa, fusion, sharing).run();
 }
 
 }  // namespace soma::cpu
