@@ -36,6 +36,8 @@ class Command {
 std::unique_ptr<Command> make_train();
 std::unique_ptr<Command> make_init();
 std::unique_ptr<Command> make_report();
+std::unique_ptr<Command> make_compare();
+std::unique_ptr<Command> make_sweep();
 std::unique_ptr<Command> make_evaluate();
 std::unique_ptr<Command> make_predict();
 std::unique_ptr<Command> make_generate();

@@ -13,6 +13,8 @@ namespace soma::cli {
 class Console {
  public:
   Console(bool json, bool quiet);
+  /// One that writes nothing at all: for work inside other work.
+  static Console silent();
 
   bool json() const { return json_; }
   bool quiet() const { return quiet_; }
@@ -48,6 +50,7 @@ class Console {
   bool quiet_;
   bool terminal_;
   bool color_;
+  bool silent_ = false;
   bool status_shown_ = false;
   bool reader_gone_ = false;
 };

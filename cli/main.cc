@@ -26,6 +26,8 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   commands.push_back(make_train());
   commands.push_back(make_init());
   commands.push_back(make_report());
+  commands.push_back(make_compare());
+  commands.push_back(make_sweep());
   commands.push_back(make_evaluate());
   commands.push_back(make_predict());
   commands.push_back(make_generate());

@@ -17,8 +17,8 @@
 namespace soma::cli {
 namespace {
 
-/// More rows than these tell a reader no more.
-constexpr int64_t most_rows = 20'000;
+/// More rows, or more numbers of results, tell a reader no more.
+constexpr int64_t most_rows = 20'000, most_numbers = 1 << 26;
 
 std::string introduction_of(const RunRecord& run, const ModelInfo& info) {
   const char* const end =
@@ -81,11 +81,13 @@ std::string write_report(const std::string& folder, const Network& net, const Mo
   }
   report.settings.emplace_back("version of soma", version_text);
   report.settings.emplace_back("weights (SHA-256)", weights_sha256(net));
-  const bool all = rows.size() <= most_rows;
-  if (!all) report.rows_name = cat("first ", grouped(most_rows), " ", rows_name);
+  const int64_t room =
+      std::min(most_rows, std::max<int64_t>(1, most_numbers / net.output_shape().elements()));
+  const bool all = rows.size() <= room;
+  if (!all) report.rows_name = cat("first ", grouped(room), " ", rows_name);
   const std::string path = (std::filesystem::path(folder) / "report.html").string();
   write_file_atomic(path,
-                    report_html(report, net, info, all ? rows : rows.subset(0, most_rows), device));
+                    report_html(report, net, info, all ? rows : rows.subset(0, room), device));
   return path;
 }
 

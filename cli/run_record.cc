@@ -120,10 +120,11 @@ bool higher_is_better(const std::string& metric) {
   return false;
 }
 
-double RunRecord::best(const std::string& metric) const {
+double RunRecord::best(const std::string& metric, int64_t within) const {
   const bool higher = higher_is_better(metric);
   double best = std::nan("");
   for (const EpochRecord& record : epochs) {
+    if (record.epoch > within) break;
     const double value = record[metric];
     const bool better = std::isfinite(value) && (std::isnan(best) || (value > best) == higher);
     if (better) best = value;

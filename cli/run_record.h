@@ -21,9 +21,9 @@ struct RunRecord {
   double seconds = 0;
 
   std::string setting(std::string_view name) const;
-  /// The best value of "loss" or a metric over the epochs: of the validation rows, if any. NaN
-  /// where there is none.
-  double best(const std::string& metric) const;
+  /// The best value of "loss" or a metric over the first epochs: of the validation rows, if any.
+  /// NaN where there is none. Throws ArgumentError, naming the nearest, for another metric.
+  double best(const std::string& metric, int64_t within = no_limit) const;
 };
 
 /// Throws FileError for a folder without a training.

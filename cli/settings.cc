@@ -17,6 +17,10 @@ class Lister : public Options {
   void positional(const std::string& name, std::string& into, const std::string&, Need) override {
     result.emplace_back(name, into);
   }
+  void positionals(const std::string& name, std::vector<std::string>& into,
+                   const std::string&) override {
+    result.emplace_back(name, join(into, " "));
+  }
   void text(const std::string& flag, std::string& into, const std::string&,
             const std::string&) override {
     result.emplace_back(key_of(flag), into);
@@ -41,6 +45,10 @@ class Setter : public Options {
 
   void positional(const std::string& name, std::string& into, const std::string&, Need) override {
     if (is(name)) into = value_;
+  }
+  void positionals(const std::string& name, std::vector<std::string>& into,
+                   const std::string&) override {
+    if (is(name)) into = {value_};
   }
   void text(const std::string& flag, std::string& into, const std::string&,
             const std::string&) override {

@@ -24,7 +24,8 @@ struct Chart {
   std::vector<Curve> curves;
   double y_min = 0, y_max = 0;
   std::string x_label = "", y_label = "";
-  bool log_y = false;   ///< Powers of ten have equal distances; what is not positive is left out.
+  /// Powers of ten have equal distances; what is not positive is left out.
+  bool log_x = false, log_y = false;
   bool legend = false;  ///< Names the curves, in place of the note.
   double width = 240, height = 200;
 };

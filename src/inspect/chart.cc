@@ -108,6 +108,7 @@ class ChartWriter {
         right_(small_ ? 8 : 10),
         top_(small_ ? 40 : 46),
         bottom_(chart.x_label.empty() ? 22 : 40),
+        x_(chart.log_x),
         y_(chart.log_y) {
     for (const Curve& curve : chart.curves) {
       for (const double x : curve.x) x_.add(x);
@@ -162,9 +163,14 @@ class ChartWriter {
     for (size_t i = 0; i < chart_.curves.size(); ++i) {
       const Curve& curve = chart_.curves[i];
       if (curve.name.empty()) continue;
+      const double wide = 36 + 6.2 * static_cast<double>(curve.name.size());
+      if (x + wide > chart_.width + 10) {  // the others have their names as tips
+        svg_.text({x, 34}, "…", "note", Svg::Anchor::start);
+        break;
+      }
       svg_.line({x, 30}, {x + 16, 30}, cat("curve c", colour_of(i)), style_of(curve));
       svg_.text({x + 20, 34}, curve.name, "note", Svg::Anchor::start);
-      x += 36 + 6.2 * static_cast<double>(curve.name.size());
+      x += wide;
     }
   }
 
@@ -243,7 +249,7 @@ class ChartWriter {
   Svg& svg_;
   bool small_;
   double left_, right_, top_, bottom_;
-  Axis x_{false}, y_;
+  Axis x_, y_;
 };
 
 }  // namespace

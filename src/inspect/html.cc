@@ -108,8 +108,10 @@ bool is_number(std::string_view cell) {
 
 }  // namespace
 
-std::string html_of(const HtmlTable& table) {
-  const size_t count = table.rows.size(), shown = std::min(count, HtmlTable::most_rows);
+std::string html_of(const HtmlTable& table, Rows which) {
+  constexpr size_t most = 24;
+  const size_t count = table.rows.size(),
+               shown = which == Rows::all ? count : std::min(count, most);
   std::vector<const std::vector<std::string>*> rows;
   for (size_t i = 0; i < shown; ++i) {
     rows.push_back(&table.rows[shown < 2 ? i : i * (count - 1) / (shown - 1)]);
@@ -165,9 +167,9 @@ std::string html_section(std::string_view heading, const std::string& content) {
 std::string html_page(std::string_view title, const std::string& body) {
   return cat("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n",
              "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n",
-             "<link rel=\"icon\" href=\"data:,\"/>\n<title>", escape_xml(title), "</title>\n<style>",
-             style_sheet, svg_style_sheet(), "</style>\n</head>\n<body>\n", body,
-             "</body>\n</html>\n");
+             "<link rel=\"icon\" href=\"data:,\"/>\n<title>", escape_xml(title),
+             "</title>\n<style>", style_sheet, svg_style_sheet(), "</style>\n</head>\n<body>\n",
+             body, "</body>\n</html>\n");
 }
 
 std::string figure_of(double value) {

@@ -10,11 +10,11 @@ namespace soma {
 struct HtmlTable {
   std::vector<std::string> heading;
   std::vector<std::vector<std::string>> rows;
-  /// As many are shown: evenly picked from more, the first and the last among them.
-  static constexpr size_t most_rows = 24;
 };
+/// Of many rows, `some` shows 24: the first, the last and some evenly picked between them.
+enum class Rows { some, all };
 /// Cells that are numbers align to the right. Text is escaped.
-std::string html_of(const HtmlTable& table);
+std::string html_of(const HtmlTable& table, Rows rows = Rows::some);
 
 enum class Width { half, whole };
 /// A drawing (a whole SVG file), what it shows in a sentence, and its numbers to unfold.

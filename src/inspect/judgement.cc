@@ -5,14 +5,33 @@
 #include <cmath>
 #include <numeric>
 
+#include "soma/text.h"
 #include "src/base/text.h"
 #include "src/train/targets.h"
 
 namespace soma {
 namespace {
 
-/// Rows that are predicted together.
-constexpr int64_t rows_at_once = 1024;
+/// Rows that are predicted together, and the numbers that this may make at most.
+constexpr int64_t most_at_once = 1024, most_numbers = 1 << 22;
+
+/// How a reader knows the classes; those of a text that goes on are its tokens.
+std::vector<std::string> names_of(const ModelInfo& info, const Dataset& rows, size_t count) {
+  std::vector<std::string> names = info.class_names.empty() ? rows.class_names : info.class_names;
+  const auto saved = info.notes.find("tokenizer");
+  if (names.empty() && saved != info.notes.end() && rows.target_shape().rank() > 0) {
+    const Tokenizer tokenizer = Tokenizer::parse(saved->second);
+    for (int64_t i = 0; i < tokenizer.size(); ++i) {
+      std::string piece = "“";
+      for (const char c : tokenizer.vocabulary().piece(i)) {
+        piece += c == '\n' ? "⏎" : std::string(1, c);
+      }
+      names.push_back(piece + "”");
+    }
+  }
+  for (size_t i = names.size(); i < count; ++i) names.push_back(std::to_string(i));
+  return names;
+}
 
 /// Scores of classes, read as the loss reads them: [classes]. One output becomes no and yes.
 std::vector<double> chances(std::span<const float> outputs, const Loss& loss,
@@ -45,7 +64,10 @@ class Judge {
 
   void run(const Device& device) {
     if (!labels_ && !numbers_) return;
-    std::vector<int64_t> order(static_cast<size_t>(std::min(rows_at_once, rows_.size())));
+    const int64_t rows_at_once =
+        std::clamp<int64_t>(most_numbers / std::max<int64_t>(1, net_.output_shape().elements()), 1,
+                            std::min(most_at_once, rows_.size()));
+    std::vector<int64_t> order(static_cast<size_t>(rows_at_once));
     for (int64_t first = 0; first < rows_.size(); first += rows_at_once) {
       const int64_t count = std::min(rows_at_once, rows_.size() - first);
       const auto picked = std::span(order).first(static_cast<size_t>(count));
@@ -85,7 +107,7 @@ class Judge {
       const auto values =
           chances(outputs.subspan(static_cast<size_t>(i) * width, width), loss_, target_);
       const auto best = std::ranges::max_element(values) - values.begin();
-      result.answers.push_back({first + i / parts, label, static_cast<int32_t>(best),
+      result.answers.push_back({first + i / parts, i % parts, label, static_cast<int32_t>(best),
                                 values[static_cast<size_t>(best)],
                                 values[static_cast<size_t>(label)]});
       for (const double value : values) result.probabilities &= value >= 0 && value <= 1.0001;
@@ -125,11 +147,7 @@ Judgement judge(const Network& net, const ModelInfo& info, const Dataset& rows,
   if (result.answers.empty()) return result;
   int32_t most = 1;
   for (const auto& answer : result.answers) most = std::max({most, answer.label, answer.found});
-  const auto& names = info.class_names.empty() ? rows.class_names : info.class_names;
-  const size_t count = std::max(names.size(), static_cast<size_t>(most) + 1);
-  for (size_t i = 0; i < count; ++i) {
-    result.classes.push_back(i < names.size() ? names[i] : std::to_string(i));
-  }
+  result.classes = names_of(info, rows, static_cast<size_t>(most) + 1);
   return result;
 }
 

@@ -16,7 +16,7 @@ struct Judgement {
   // ---- where the targets are classes, or yes and no
   std::vector<std::string> classes;
   struct Answer {
-    int64_t row = 0;
+    int64_t row = 0, part = 0;  ///< Where a row has several labels, one for each step: which.
     int32_t label = 0, found = 0;
     double sure = 0;   ///< The probability of what was found,
     double right = 0;  ///< and of the label.

@@ -66,8 +66,8 @@ std::string reproduction_section(const Report& report) {
     columns[i < half ? 0 : 1].rows.push_back({name, value});
   }
   if (half > 0) {
-    content +=
-        cat("<div class=\"columns\">\n", html_of(columns[0]), html_of(columns[1]), "</div>\n");
+    content += cat("<div class=\"columns\">\n", html_of(columns[0], Rows::all),
+                   html_of(columns[1], Rows::all), "</div>\n");
   }
   return html_section("To reproduce it", content);
 }

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "soma/chart.h"
+#include "soma/text.h"
 #include "src/base/text.h"
 #include "src/inspect/html.h"
 #include "src/inspect/picture.h"
@@ -259,10 +260,26 @@ double raw_value(const Dataset& rows, const ModelInfo& info, int64_t row, int64_
   return value * info.input_deviation[i] + info.input_mean[i];
 }
 
+/// The beginning of a text, or what stands before the token at fault.
+std::string text_of(const Dataset& rows, const Tokenizer& tokenizer,
+                    const Judgement::Answer& answer) {
+  constexpr int64_t most_tokens = 40;
+  const bool goes_on = rows.target_shape().rank() > 0;
+  const int64_t end = goes_on ? answer.part + 1 : std::min(most_tokens, rows.features());
+  std::vector<int32_t> tokens;
+  for (int64_t k = std::max<int64_t>(0, end - most_tokens); k < end; ++k) {
+    tokens.push_back(static_cast<int32_t>(rows.inputs.at(answer.row * rows.features() + k)));
+  }
+  const std::string text = tokenizer.decode(tokens);
+  return goes_on ? text : excerpt(text, 160);
+}
+
 /// The first numbers of a row, with their names where they have some.
 void add_features(HtmlTable& table, const Dataset& rows, const ModelInfo& info,
                   std::span<const int64_t> picked) {
-  const auto& names = info.feature_names.empty() ? rows.feature_names : info.feature_names;
+  std::vector<std::string> names =
+      info.feature_names.empty() ? rows.feature_names : info.feature_names;
+  if (static_cast<int64_t>(names.size()) != rows.features()) names.clear();
   const auto shown = std::min<int64_t>(most_features, rows.features());
   for (int64_t k = 0; k < shown; ++k) {
     const auto i = static_cast<size_t>(k);
@@ -347,7 +364,15 @@ std::string mistakes_section(const Judgement& judgement, const ModelInfo& info, 
       content += cat(wrong_pictures(judgement, rows, wrong),
                      "<details><summary>The numbers</summary>\n", html_of(table), "</details>\n");
     } else {
-      add_features(table, rows, info, picked);
+      if (const auto saved = info.notes.find("tokenizer"); saved != info.notes.end()) {
+        const Tokenizer tokenizer = Tokenizer::parse(saved->second);
+        table.heading.emplace_back("text");
+        for (size_t i = 0; i < wrong.size(); ++i) {
+          table.rows[i].push_back(text_of(rows, tokenizer, wrong[i]));
+        }
+      } else {
+        add_features(table, rows, info, picked);
+      }
       content += html_of(table);
     }
     return html_section("Worst mistakes", content);
