@@ -94,8 +94,9 @@ class Train : public Command {
   Parts open_parts(ModelInfo& info) const;
 
  private:
-  void report(Console& console, const Network& net, const ModelInfo& info,
-              const Parts& parts) const;
+  /// Writes report.html and returns its path.
+  std::string report(Console& console, const Network& net, const ModelInfo& info,
+                     const Parts& parts) const;
   CheckpointOptions checkpoint_options(const RunFolder& folder) const;
   /// Every option as it is now known, for run.toml.
   std::string resolved();
@@ -404,13 +405,15 @@ int Train::finish(Console& console, const Network& net, const ModelInfo& info,
   }
   done["seconds"] = history.seconds;
   done["weights_sha256"] = weights_sha256(net);
+  std::string page;
   if (folder.wanted()) {
     save(net, folder.file("model.soma"), info);
     done["model"] = folder.file("model.soma");
     if (!cut) {
       folder.close(done);
-      report(console, net, info, parts);
+      page = report(console, net, info, parts);
     }
+    if (!page.empty()) done["report"] = page;
   }
   if (cut) done["interrupted"] = true;
   if (console.json()) {
@@ -424,20 +427,21 @@ int Train::finish(Console& console, const Network& net, const ModelInfo& info,
     if (forecasts) console.line(forecasts->text());
     console.note(cat("trained for ", duration_text(history.seconds), ", weights ",
                      done["weights_sha256"].get<std::string>().substr(0, 16)));
+    if (!page.empty()) console.note(cat("report in ", page));
     if (folder.wanted()) console.line(cat("saved ", folder.file("model.soma")));
   }
   return cut ? exit_interrupted : exit_ok;
 }
 
 /// A model without a report is still a model: what goes wrong here is told and no failure.
-void Train::report(Console& console, const Network& net, const ModelInfo& info,
-                   const Parts& parts) const {
+std::string Train::report(Console& console, const Network& net, const ModelInfo& info,
+                          const Parts& parts) const {
   const auto [rows, name] = judges(parts);
   try {
-    const Device device = Device::cpu(static_cast<int>(threads_));
-    console.note(cat("report in ", write_report(out_, net, info, *rows, name, device)));
+    return write_report(out_, net, info, *rows, name, Device::cpu(static_cast<int>(threads_)));
   } catch (const Error& error) {
     console.warn(cat("there is no report: ", error.what()));
+    return "";
   }
 }
 

@@ -11,8 +11,8 @@ namespace soma {
 namespace {
 
 const std::vector<std::string> command_names = {
-    "train",       "init",      "evaluate", "predict", "generate", "inspect", "list",
-    "activations", "gradcheck", "bench",    "data",    "version"};
+    "train",   "init", "report",      "compare",   "sweep", "evaluate", "predict", "generate",
+    "inspect", "list", "activations", "gradcheck", "bench", "data",     "version"};
 
 std::vector<std::string> with(std::vector<std::string> arguments,
                               std::initializer_list<std::string> more) {
