@@ -77,7 +77,8 @@ std::string write_report(const std::string& folder, const Network& net, const Mo
                 .rows_name = rows_name};
   report.command = shell_line("train", run.settings, settings_of(*make_train()));
   for (const auto& [name, value] : run.settings) {
-    if (!value.empty()) report.settings.emplace_back(name, value);
+    const bool off = value.empty() || value == "false" || value == "0";
+    if (!off) report.settings.emplace_back(name, value);
   }
   report.settings.emplace_back("version of soma", version_text);
   report.settings.emplace_back("weights (SHA-256)", weights_sha256(net));

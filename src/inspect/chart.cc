@@ -49,7 +49,11 @@ class Axis {
     hi_ = std::min(hi_, at(most));
   }
   void widen(double share) {
-    if (!(lo_ < hi_)) lo_ = std::isfinite(lo_) ? lo_ - 1 : 0, hi_ = lo_ + 2;
+    if (!std::isfinite(lo_) || !std::isfinite(hi_)) lo_ = 0, hi_ = 1;
+    if (!(lo_ < hi_)) {  // one number: in the middle of its neighbourhood
+      const double around = log_ || lo_ == 0 ? 1 : std::abs(lo_) / 2;
+      lo_ -= around, hi_ += around;
+    }
     const double margin = (hi_ - lo_) * share;
     lo_ -= margin;
     hi_ += margin;
@@ -72,8 +76,16 @@ class Axis {
         const double value = std::pow(10, power);
         marks.push_back({value, mark_text(value, value)});
       }
+      if (marks.size() > 2) return marks;
+      marks.clear();  // few powers of ten: with 2 and 5 of each
+      for (double power = std::floor(lo_); power <= hi_; ++power) {
+        for (const double factor : {1, 2, 5}) {
+          const double unit = std::pow(10, power), value = factor * unit;
+          if (holds(value)) marks.push_back({value, mark_text(value, unit)});
+        }
+      }
       if (marks.size() > 1) return marks;
-      marks.clear();  // less than two powers of ten: the numbers between them
+      marks.clear();  // or the numbers between those
     }
     const double lo = log_ ? std::pow(10, lo_) : lo_, hi = log_ ? std::pow(10, hi_) : hi_;
     const double step = mark_step(hi - lo);
@@ -168,7 +180,13 @@ class ChartWriter {
         svg_.text({x, 34}, "…", "note", Svg::Anchor::start);
         break;
       }
-      svg_.line({x, 30}, {x + 16, 30}, cat("curve c", colour_of(i)), style_of(curve));
+      const std::string filled = cat("filled c", colour_of(i));
+      switch (curve.kind) {
+        case Curve::Kind::points: svg_.circle({x + 8, 30}, 3, filled); break;
+        case Curve::Kind::bars: svg_.rect({x + 5, 25}, 10, 10, 2, filled); break;
+        case Curve::Kind::line:
+          svg_.line({x, 30}, {x + 16, 30}, cat("curve c", colour_of(i)), style_of(curve));
+      }
       svg_.text({x + 20, 34}, curve.name, "note", Svg::Anchor::start);
       x += wide;
     }
@@ -322,7 +340,7 @@ std::string draw_confusion(const ConfusionChart& chart) {
                Svg::Anchor::end);
     }
     if (worded) {
-      svg.text({left + middle, top - 8}, fitting(chart.names[i], cell * 1.05), "little");
+      svg.text({left + middle, top - 8}, fitting(chart.names[i], cell * 1.2), "little");
     }
     double sum = 0;
     for (size_t j = 0; j < count; ++j) sum += chart.counts[i * count + j];

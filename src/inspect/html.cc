@@ -31,7 +31,7 @@ p{margin:0 0 1rem;max-width:46rem}
 .kicker{margin:0;font-size:.8rem;font-weight:600;letter-spacing:.09em;text-transform:uppercase;
 color:var(--accent)}
 .deck{font-size:1.1rem;color:var(--soft)}
-.keys{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:1.5rem 2rem;
+.keys{display:grid;grid-template-columns:repeat(auto-fit,minmax(7rem,1fr));gap:1.5rem 2rem;
 margin:2.2rem 0 0;padding:1.4rem 0 1.2rem;border-top:2px solid var(--ink);
 border-bottom:1px solid var(--rule)}
 .keys div{display:flex;flex-direction:column-reverse;justify-content:flex-end}
@@ -40,7 +40,7 @@ border-bottom:1px solid var(--rule)}
 font-variant-numeric:tabular-nums}
 .figures{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:2.2rem 2.5rem;
 align-items:start}
-.packed{display:block;columns:2;column-gap:2.5rem}
+.packed{columns:2;column-gap:2.5rem}
 .packed figure{break-inside:avoid;padding-bottom:2.2rem}
 figure{margin:0;min-width:0}
 figure.whole{grid-column:1/-1}
@@ -68,6 +68,7 @@ background:#000;border-radius:3px}
 pre{margin:0 0 1.5rem;padding:.9rem 1.1rem;background:var(--wash);border:1px solid var(--rule);
 border-radius:4px;font:.85rem/1.5 ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;
 white-space:pre-wrap;overflow-wrap:anywhere}
+pre span{white-space:nowrap}
 .columns{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:0 2.5rem;align-items:start}
 .columns h3{margin-top:0}
 .columns .table,.open .table{max-height:none}
@@ -78,20 +79,25 @@ color:var(--faint)}
 .figures,.columns{grid-template-columns:minmax(0,1fr)}.packed{columns:1}}
 @media print{@page{margin:16mm 14mm}
 :root{color-scheme:light}
-body{padding:0;max-width:none;font-size:9.5pt;line-height:1.45}
-h1{font-size:24pt}h2{font-size:14pt;margin:1.6rem 0 .8rem;break-after:avoid}
-h3,figcaption{break-after:avoid}
-.keys{margin-top:1rem;padding:.8rem 0 .7rem;grid-template-columns:repeat(auto-fit,minmax(5rem,1fr));
-gap:.8rem 1.2rem}.keys dd{font-size:15pt}
-.figures{gap:1.2rem 1.6rem}
-figure{break-inside:avoid}.packed figure{padding-bottom:1rem}.pictures li,tr{break-inside:avoid}
-figure .wide>.drawing{max-width:100%;height:auto}
+html{font-size:9.5pt}
+body{padding:0;max-width:none}
+h2{margin:2.2rem 0 1rem;break-after:avoid}
+.keys{margin-top:1.2rem;padding:1rem 0 .8rem;gap:.8rem 1.2rem;
+grid-template-columns:repeat(auto-fit,minmax(5.5rem,1fr))}
+.figures{gap:1.6rem 2rem}
+.packed figure{break-inside:auto}
+figure>.drawing{break-inside:avoid;break-after:avoid}
+figcaption{break-inside:avoid;break-after:avoid}
+.pictures li,tr{break-inside:avoid}
+figure .wide>.drawing{width:auto;max-width:100%;height:auto;max-height:10cm}
 summary{display:none}
 details::details-content{content-visibility:visible;display:block;height:auto}
 .table,details .table{max-height:none;overflow:visible;border:0;padding:0}
-table{font-size:7.5pt}th,td{padding:.12rem .45rem}
-.pictures{grid-template-columns:repeat(8,1fr)}
-.pictures img,.drawing rect{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+table{font-size:7.5pt}th,td{padding:.12rem .6rem .12rem 0}
+.dense{font-size:6.5pt}.dense th,.dense td{padding-right:.3rem;overflow-wrap:anywhere}
+.dense th{white-space:normal}
+.pictures{grid-template-columns:repeat(8,1fr);gap:.8rem .7rem}
+.pictures img,.drawing *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 )";
 
 bool is_number(std::string_view cell) {
@@ -126,7 +132,8 @@ std::string html_of(const HtmlTable& table, Rows which) {
     const bool right = column < numbers.size() && numbers[column];
     return cat("<", name, right ? " class=\"n\">" : ">", escape_xml(text), "</", name, ">");
   };
-  std::string text = "<div class=\"table\"><table>";
+  std::string text = table.heading.size() > 7 ? "<div class=\"table\"><table class=\"dense\">"
+                                              : "<div class=\"table\"><table>";
   if (!table.heading.empty()) {
     text += "<thead><tr>";
     for (size_t c = 0; c < table.heading.size(); ++c) text += cell("th", c, table.heading[c]);
@@ -186,6 +193,13 @@ std::string figure_of(double value) {
                                        : size < 1000 ? 2
                                                      : 0)
                        : std::to_chars(text, last, value, std::chars_format::scientific, 2);
+  return std::string(text, end.ptr);
+}
+
+std::string brief_of(double value) {
+  if (!std::isfinite(value)) return figure_of(value);
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::general, 5);
   return std::string(text, end.ptr);
 }
 

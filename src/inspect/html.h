@@ -29,6 +29,8 @@ std::string html_page(std::string_view title, const std::string& body);
 
 /// "0.9667", "1.2e-07", "60": as many digits as a reader needs.
 std::string figure_of(double value);
+/// "8.7", "125.1", "1.2346e+07": five digits at most, for numbers of the data.
+std::string brief_of(double value);
 /// "0.89 s", "12 s", "2:05", "1:30:00"
 std::string time_of(double seconds);
 /// "96.7 %", held together

@@ -52,12 +52,27 @@ std::string network_section(const Network& net) {
           "</div>\n"));
 }
 
+/// An option and its value stay on one line.
+std::string shell_html(const std::string& command) {
+  std::string text;
+  size_t begin = 0;
+  while (begin < command.size()) {
+    const size_t end = std::min(command.find(" --", begin + 1), command.size());
+    const bool first = begin == 0;
+    text += cat(first ? "" : " ", "<span>",
+                escape_xml(std::string_view(command).substr(begin + !first, end - begin - !first)),
+                "</span>");
+    begin = end;
+  }
+  return text;
+}
+
 std::string reproduction_section(const Report& report) {
   if (report.command.empty() && report.settings.empty()) return "";
   std::string content;
   if (!report.command.empty()) {
     content += cat("<p>The same command on the same data gives the same weights.</p>\n<pre>",
-                   escape_xml(report.command), "</pre>\n");
+                   shell_html(report.command), "</pre>\n");
   }
   const size_t half = (report.settings.size() + 1) / 2;
   HtmlTable columns[2];

@@ -288,7 +288,7 @@ void add_features(HtmlTable& table, const Dataset& rows, const ModelInfo& info,
   if (shown < rows.features()) table.heading.emplace_back("…");
   for (size_t r = 0; r < picked.size(); ++r) {
     for (int64_t k = 0; k < shown; ++k) {
-      table.rows[r].push_back(figure_of(raw_value(rows, info, picked[r], k)));
+      table.rows[r].push_back(brief_of(raw_value(rows, info, picked[r], k)));
     }
     if (shown < rows.features()) table.rows[r].emplace_back("…");
   }
@@ -331,7 +331,8 @@ std::string results_section(const Judgement& judgement, const std::string& rows_
   }
   if (figures.empty()) return "";
   return html_section(cat("Results on the ", rows_name),
-                      cat("<div class=\"figures packed\">\n", figures, "</div>\n"));
+                      cat(columns > 0 ? "<div class=\"figures\">\n" : "<div class=\"packed\">\n",
+                          figures, "</div>\n"));
 }
 
 std::string mistakes_section(const Judgement& judgement, const ModelInfo& info, const Dataset& rows,

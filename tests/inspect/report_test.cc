@@ -130,7 +130,8 @@ TEST(Report, OfClassesIsAWholePageWithEveryFigure) {
   EXPECT_EQ(count(page, "<figure"), count(page, "<svg "));
   EXPECT_EQ(count(page, "<style>"), 1u);
   EXPECT_THAT(page, HasSubstr("a &lt;title&gt; &amp; more"));
-  EXPECT_THAT(page, HasSubstr("soma train &#39;x&#39; --net &quot;4&quot;"));
+  EXPECT_THAT(page,
+              HasSubstr("<span>soma train &#39;x&#39;</span> <span>--net &quot;4&quot;</span>"));
   EXPECT_THAT(page, HasSubstr("@media print"));
   EXPECT_THAT(page, HasSubstr("prefers-color-scheme:dark"));
 }
