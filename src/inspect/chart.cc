@@ -214,7 +214,7 @@ class ChartWriter {
   }
 
   static std::string style_of(const Curve& curve) {
-    return cat(curve.dashed ? "stroke-dasharray=\"5 4\"" : "",
+    return cat("stroke-linecap=\"round\"", curve.dashed ? " stroke-dasharray=\"5 4\"" : "",
                curve.faint ? " opacity=\"0.5\"" : "");
   }
 
@@ -231,7 +231,8 @@ class ChartWriter {
       const double each = (at_x(apart(curve)) - at_x(0)) * 0.8;
       for (size_t i = 0; i < count; ++i) {
         if (!inside(curve, i)) continue;
-        const double y = at_y(curve.y[i]), zero = at_y(0);
+        const double y = at_y(curve.y[i]);
+        const double zero = chart_.log_y ? chart_.height - bottom_ : at_y(0);
         svg_.rect({at_x(curve.x[i]) - each / 2, std::min(y, zero)}, each, std::abs(zero - y), 1,
                   cat("filled c", colour), curve.faint ? "opacity=\"0.35\"" : "",
                   cat(number(curve.x[i]), ": ", number(curve.y[i])));
@@ -259,8 +260,7 @@ class ChartWriter {
       }
       down = inside(curve, i);
     }
-    svg_.path(path, cat("curve c", colour), cat(style_of(curve), " stroke-linecap=\"round\""),
-              curve.name);
+    svg_.path(path, cat("curve c", colour), style_of(curve), curve.name);
   }
 
   const Chart& chart_;

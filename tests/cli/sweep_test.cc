@@ -73,8 +73,9 @@ TEST(Compare, NeedsRuns) {
 
 // ---------------------------------------------------------------- sweep
 
-std::vector<std::string> sweep(const std::string& out, std::vector<std::string> more) {
-  std::vector<std::string> all = {"sweep", "iris",  "--epochs", "3",     "--seed",
+std::vector<std::string> sweep(const std::string& out, std::vector<std::string> more,
+                               const std::string& epochs = "3") {
+  std::vector<std::string> all = {"sweep", "iris",  "--epochs", epochs,  "--seed",
                                   "1",     "--out", out,        "--json"};
   all.insert(all.end(), more.begin(), more.end());
   return all;
@@ -127,8 +128,8 @@ TEST(Sweep, RandomDrawsLieInTheirRangesAndAreTheSameAgain) {
 
 TEST(Sweep, HalvingLetsTheBestThirdGoOn) {
   const TemporaryFolder folder;
-  const Finished run = soma_run(sweep(folder / "s", {"--method", "halving", "--trials", "9",
-                                                     "--vary", "lr=1e-4..1 log", "--epochs", "9"}));
+  const Finished run = soma_run(sweep(
+      folder / "s", {"--method", "halving", "--trials", "9", "--vary", "lr=1e-4..1 log"}, "9"));
   ASSERT_EQ(run.code, 0) << run.err;
   std::map<int, std::vector<std::pair<double, std::string>>> rounds;
   for (const auto& line : run.json()) {
@@ -150,10 +151,10 @@ TEST(Sweep, HalvingLetsTheBestThirdGoOn) {
 
 TEST(Sweep, GoesOnAfterAnInterruptAndLosesNothing) {
   const TemporaryFolder folder;
-  const std::vector<std::string> more = {"--vary", "lr=0.001|0.01|0.1|0.2", "--epochs", "3000"};
-  const Finished whole = soma_run(sweep(folder / "whole", more));
+  const std::vector<std::string> more = {"--vary", "lr=0.001|0.01|0.1|0.2"};
+  const Finished whole = soma_run(sweep(folder / "whole", more, "3000"));
   ASSERT_EQ(whole.code, 0) << whole.err;
-  const Program program(sweep(folder / "cut", more));
+  const Program program(sweep(folder / "cut", more, "3000"));
   while (program.output_so_far().find("trial") == std::string::npos) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
@@ -173,9 +174,9 @@ TEST(Sweep, GoesOnAfterAnInterruptAndLosesNothing) {
 
 TEST(Sweep, ADivergedTrialIsTheWorst) {
   const TemporaryFolder folder;
-  const Finished run =
-      soma_run(sweep(folder / "s", {"--vary", "lr=0.01|1e5", "--optimizer", "sgd", "--loss",
-                                    "mean_squared_error", "--epochs", "30"}));
+  const Finished run = soma_run(
+      sweep(folder / "s",
+            {"--vary", "lr=0.01|1e5", "--optimizer", "sgd", "--loss", "mean_squared_error"}, "30"));
   ASSERT_EQ(run.code, 0) << run.err << run.out;
   EXPECT_NE(run.json().back()["best"].get<std::string>().find("trial-1"), std::string::npos);
 }
