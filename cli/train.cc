@@ -208,6 +208,7 @@ int Train::run(Console& console) {
   options.seed = static_cast<uint64_t>(seed_);
   options.device = Device::cpu(static_cast<int>(threads_));
   options.best = best_.empty() && patience_ > 0 ? "loss" : best_;
+  if (find_rate_) return show_rates(console, net, parts.train, options, plot_);
   if (!resume_.empty()) out_ = resume_;
   RunFolder folder(out_);
   options.checkpoints = checkpoint_options(folder);
@@ -223,7 +224,6 @@ int Train::run(Console& console) {
     options.callbacks.push_back(early_stopping(static_cast<int>(patience_), 0, options.best));
   }
 
-  if (find_rate_) return show_rates(console, net, parts.train, options, plot_);
   folder.watch(net, parts.train, options);
   Trainer trainer(net, parts.train, options);
   introduce(console, net, parts, info);
@@ -267,6 +267,7 @@ CheckpointOptions Train::checkpoint_options(const RunFolder& folder) const {
 }
 
 std::string Train::resolved() {
+  overwrite_ = false;  // was for this time only
   const bool named = std::ranges::any_of(
       data::registry(), [&](const data::NamedDataset& row) { return row.name == source_.data; });
   for (std::string* path : {&source_.data, &source_.folder, &source_.labels}) {

@@ -51,7 +51,6 @@ Training::Training(Network& net, const Dataset& data, FitOptions options)
       metrics_(metric_names(options_.metrics, objective_.target), objective_.target.type == i32,
                objective_.target.width),
       scores_(metrics_.scores()) {
-  EpochRecord{.metrics = scores_}[metric_of_best()];  // refuses what it does not have
   if (!options_.augment.empty()) augmenter_.emplace(options_.augment, data, options_.seed);
   if (net_.fresh()) net_.initialize(options_.seed);
   full_.emplace(make_program(batch_));
@@ -61,7 +60,10 @@ Training::Training(Network& net, const Dataset& data, FitOptions options)
                        EvaluateOptions{.device = options_.device,
                                        .batch = std::max<int64_t>(batch_, 256),
                                        .metrics = options_.metrics});
+    validation_scores_ = validator_->scores();
   }
+  const EpochRecord example = record_of(std::vector<double>(columns().size()));
+  example[metric_of_best()];  // refuses what it does not have
   std::vector<Tensor*> live;
   for (Tensors* tensors : {&net_.tensors(), &carried_}) {
     for (auto& [name, tensor] : *tensors) live.push_back(&tensor);

@@ -183,7 +183,7 @@ std::vector<std::string> Training::columns() const {
   if (!validator_) return names;
   names.emplace_back("validation_loss");
   names.emplace_back("validation_rows");
-  for (const Score& score : scores_) names.push_back(cat("validation_", score.name));
+  for (const Score& score : validation_scores_) names.push_back(cat("validation_", score.name));
   return names;
 }
 
@@ -206,7 +206,7 @@ EpochRecord Training::record_of(std::span<const double> row) const {
   record.seconds = next();
   for (Score& score : record.metrics) score.value = next();
   if (!validator_) return record;
-  record.validation = Evaluation{.loss = next(), .metrics = scores_};
+  record.validation = Evaluation{.loss = next(), .metrics = validation_scores_};
   record.validation->rows = static_cast<int64_t>(next());
   for (Score& score : record.validation->metrics) score.value = next();
   return record;

@@ -125,6 +125,8 @@ class Training {
   // Sums over the epoch so far.
   Metrics metrics_;
   std::vector<Score> scores_;
+  std::vector<Score>
+      validation_scores_;  // names: those for its targets, which may be of another kind
   double loss_sum_ = 0;
   int64_t rows_seen_ = 0;
   double learning_rate_ = 0;  // of the last step
