@@ -116,10 +116,10 @@ class Compare : public Command {
 
 std::vector<std::string> differing_settings(std::span<const RunRecord> runs) {
   std::vector<std::string> names;
-  for (const auto& [name, value] : runs.front().settings) {
-    const bool differs =
-        std::ranges::any_of(runs, [&](const RunRecord& run) { return run.setting(name) != value; });
-    if (matters(name) && differs) names.push_back(name);
+  for (const auto& setting : runs.front().settings) {
+    const bool differs = std::ranges::any_of(
+        runs, [&](const RunRecord& run) { return run.setting(setting.first) != setting.second; });
+    if (matters(setting.first) && differs) names.push_back(setting.first);
   }
   return names;
 }

@@ -75,10 +75,13 @@ std::string write_report(const std::string& folder, const Network& net, const Mo
                 .layers = std::move(run.layers),
                 .seconds = run.seconds,
                 .rows_name = rows_name};
-  report.command = shell_line("train", run.settings, settings_of(*make_train()));
-  for (const auto& [name, value] : run.settings) {
-    const bool off = value.empty() || value == "false" || value == "0";
-    if (!off) report.settings.emplace_back(name, value);
+  const Settings defaults = settings_of(*make_train());
+  report.command = shell_line("train", run.settings, defaults);
+  for (size_t i = 0; i < defaults.size(); ++i) {
+    const auto& [name, value] = run.settings[i];
+    const bool tells = name == "net" || name == "optimizer" || name == "epochs" ||
+                       name == "batch" || name == "seed";
+    if (tells || value != defaults[i].second) report.settings.emplace_back(name, value);
   }
   report.settings.emplace_back("version of soma", version_text);
   report.settings.emplace_back("weights (SHA-256)", weights_sha256(net));

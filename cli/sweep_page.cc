@@ -30,6 +30,17 @@ std::string one_chart(Chart chart) {
   return draw_charts(std::span(&chart, 1), 1);
 }
 
+/// Whether powers of ten show more than the numbers themselves.
+bool spreads(const std::vector<double>& values) {
+  double least = HUGE_VAL, most = 0;
+  for (const double value : values) {
+    if (!std::isfinite(value)) continue;
+    least = std::min(least, value);
+    most = std::max(most, value);
+  }
+  return least > 0 && most > 8 * least;
+}
+
 /// Scores over one setting: at its numbers, or at the places of its values where they are words.
 std::string setting_figure(const std::string& metric, std::span<const SweepTrial> trials,
                            size_t setting) {
@@ -58,11 +69,10 @@ std::string setting_figure(const std::string& metric, std::span<const SweepTrial
   chart.log_x = numbers && least > 0 && most > 20 * least;
   chart.x_label = chart.title;
   chart.note = cat(metric, " of each trial");
-  std::string caption = cat("The best ", metric, " of each trial over its ", chart.title, ".");
-  if (!numbers) {
-    chart.x_label = "value";
-    for (size_t i = 0; i < words.size(); ++i) caption += cat(" ", i + 1, ": ", words[i], ".");
-  }
+  const std::string caption =
+      cat("The best ", metric, " of each trial over its ", chart.title, ".");
+  if (!numbers) chart.x_names = words;
+  chart.log_y = spreads(points.y);
   return html_figure(one_chart(chart), caption, table);
 }
 
@@ -118,6 +128,11 @@ std::string sweep_page(const std::string& title, const std::string& metric,
     const std::string best = trained.empty() ? "" : name_of(trained[0]);
     for (Curve& curve : chart.curves) curve.faint = curve.name != best;
     chart.legend = false;
+    std::vector<double> all_values;
+    for (const Curve& curve : chart.curves) {
+      all_values.insert(all_values.end(), curve.y.begin(), curve.y.end());
+    }
+    chart.log_y = spreads(all_values);
     chart.note = cat(best, " in colour, the others grey");
     curves = html_figure(one_chart(chart), cat(metric, " after each epoch."), table);
   }

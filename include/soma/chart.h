@@ -24,6 +24,7 @@ struct Chart {
   std::vector<Curve> curves;
   double y_min = 0, y_max = 0;
   std::string x_label = "", y_label = "";
+  std::vector<std::string> x_names = {};  ///< Of the places 1, 2, …: words instead of numbers.
   /// Powers of ten have equal distances; what is not positive is left out.
   bool log_x = false, log_y = false;
   bool legend = false;  ///< Names the curves, in place of the note.

@@ -131,6 +131,9 @@ class ChartWriter {
       y_.add(0);
     }
     if (chart.y_min < chart.y_max) y_.cut(chart.y_min, chart.y_max);
+    for (size_t i = 0; i < chart.x_names.size(); ++i) {
+      for (const double side : {0.5, 1.5}) x_.add(static_cast<double>(i) + side);
+    }
     x_.widen(small_ ? 0 : 0.02);
     y_.widen(0.05);
   }
@@ -192,10 +195,20 @@ class ChartWriter {
     }
   }
 
+  std::vector<Axis::Mark> x_marks() const {
+    if (chart_.x_names.empty()) return x_.marks();
+    std::vector<Axis::Mark> marks;
+    const double room = wide() / static_cast<double>(chart_.x_names.size());
+    for (const std::string& name : chart_.x_names) {
+      marks.push_back({static_cast<double>(marks.size() + 1), fitting(name, room - 6)});
+    }
+    return marks;
+  }
+
   void marks() {
     const double low = chart_.height - bottom_;
     const std::string_view kind = small_ ? "little" : "mark";
-    for (const auto& [value, text] : x_.marks()) {
+    for (const auto& [value, text] : x_marks()) {
       const double x = at_x(value);
       svg_.line({x, top_}, {x, low}, value == 0 ? "axis" : "grid");
       svg_.text({x, low + (small_ ? 14 : 16)}, text, kind);
@@ -281,9 +294,12 @@ std::string draw_charts(std::span<const Chart> charts, int columns) {
     width = std::max(width, chart.width);
     height = std::max(height, chart.height);
   }
+  const double gap = count > 1 && width > 300 ? 16 : 0;  // one alone stands in something else
+  width += 2 * gap;
+  height += 2 * gap;
   Svg svg;
   for (int i = 0; i < count; ++i) {
-    svg.open_group({i % columns * width, i / columns * height});
+    svg.open_group({i % columns * width + gap, i / columns * height + gap});
     ChartWriter(charts[static_cast<size_t>(i)], svg).draw();
     svg.close_group();
   }

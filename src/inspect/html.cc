@@ -85,7 +85,10 @@ h2{margin:2.2rem 0 1rem;break-after:avoid}
 .keys{margin-top:1.2rem;padding:1rem 0 .8rem;gap:.8rem 1.2rem;
 grid-template-columns:repeat(auto-fit,minmax(5.5rem,1fr))}
 .figures{gap:1.6rem 2rem}
-.packed figure{break-inside:auto}
+.packed{columns:auto;display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:1.6rem 2rem}
+.packed figure{padding:0}.packed figure:first-child{grid-column:1/-1}
+.packed figure:first-child>.drawing{width:50%}
+section>p{break-after:avoid}
 figure>.drawing{break-inside:avoid;break-after:avoid}
 figcaption{break-inside:avoid;break-after:avoid}
 .pictures li,tr{break-inside:avoid}
@@ -94,8 +97,6 @@ summary{display:none}
 details::details-content{content-visibility:visible;display:block;height:auto}
 .table,details .table{max-height:none;overflow:visible;border:0;padding:0}
 table{font-size:7.5pt}th,td{padding:.12rem .6rem .12rem 0}
-.dense{font-size:6.5pt}.dense th,.dense td{padding-right:.3rem;overflow-wrap:anywhere}
-.dense th{white-space:normal}
 .pictures{grid-template-columns:repeat(8,1fr);gap:.8rem .7rem}
 .pictures img,.drawing *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 )";
@@ -132,8 +133,7 @@ std::string html_of(const HtmlTable& table, Rows which) {
     const bool right = column < numbers.size() && numbers[column];
     return cat("<", name, right ? " class=\"n\">" : ">", escape_xml(text), "</", name, ">");
   };
-  std::string text = table.heading.size() > 7 ? "<div class=\"table\"><table class=\"dense\">"
-                                              : "<div class=\"table\"><table>";
+  std::string text = "<div class=\"table\"><table>";
   if (!table.heading.empty()) {
     text += "<thead><tr>";
     for (size_t c = 0; c < table.heading.size(); ++c) text += cell("th", c, table.heading[c]);

@@ -359,8 +359,10 @@ std::string mistakes_section(const Judgement& judgement, const ModelInfo& info, 
                             percent_of(answer.sure), percent_of(answer.right)});
     }
     std::string content =
-        cat("<p>Of ", count_of(judgement.mistakes()), " wrong answers to the ", rows_name,
-            ", those that were surest. Rows are counted from 0.</p>\n");
+        cat("<p>", count_of(judgement.mistakes()), " of ",
+            count_of(static_cast<double>(judgement.answers.size())), " answers on the ", rows_name,
+            judgement.mistakes() == 1 ? " is" : " are",
+            " wrong; the surest come first. Rows are counted from 0.</p>\n");
     if (pictures) {
       content += cat(wrong_pictures(judgement, rows, wrong),
                      "<details><summary>The numbers</summary>\n", html_of(table), "</details>\n");
