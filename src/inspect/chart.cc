@@ -44,6 +44,8 @@ class Axis {
     lo_ = std::min(lo_, place);
     hi_ = std::max(hi_, place);
   }
+  /// The numbers are whole: so are the marks.
+  void only_whole() { least_step_ = 1; }
   void cut(double least, double most) {
     lo_ = std::max(lo_, at(least));
     hi_ = std::min(hi_, at(most));
@@ -88,7 +90,7 @@ class Axis {
       marks.clear();  // or the numbers between those
     }
     const double lo = log_ ? std::pow(10, lo_) : lo_, hi = log_ ? std::pow(10, hi_) : hi_;
-    const double step = mark_step(hi - lo);
+    const double step = std::max(least_step_, mark_step(hi - lo));
     for (double k = std::ceil(lo / step); k * step <= hi; ++k) {
       marks.push_back({k * step, mark_text(k * step, step)});
     }
@@ -107,7 +109,7 @@ class Axis {
   }
 
   bool log_;
-  double lo_ = HUGE_VAL, hi_ = -HUGE_VAL;
+  double lo_ = HUGE_VAL, hi_ = -HUGE_VAL, least_step_ = 0;
 };
 
 class ChartWriter {
@@ -130,6 +132,10 @@ class ChartWriter {
       x_.add(curve.x.back() + apart(curve) / 2);
       y_.add(0);
     }
+    const auto whole = [](const Curve& curve) {
+      return std::ranges::all_of(curve.x, [](double x) { return x == std::round(x); });
+    };
+    if (std::ranges::all_of(chart.curves, whole)) x_.only_whole();
     if (chart.y_min < chart.y_max) y_.cut(chart.y_min, chart.y_max);
     for (size_t i = 0; i < chart.x_names.size(); ++i) {
       for (const double side : {0.5, 1.5}) x_.add(static_cast<double>(i) + side);

@@ -103,9 +103,9 @@ std::string classes_figure(std::vector<ClassFigures> all) {
       "that are found.";
   constexpr size_t most = 30;
   if (all.size() > most) {
-    std::ranges::stable_sort(all, {}, &ClassFigures::f1);
+    std::ranges::stable_sort(all, std::greater<>(), &ClassFigures::rows);
     all.resize(most);
-    caption += cat(" The ", most, " classes with the smallest F1.");
+    caption += cat(" The ", most, " most frequent classes.");
   }
   BarChart chart{"Figures of each class", {}, {{"precision", {}}, {"recall", {}}}};
   for (const ClassFigures& c : all) {

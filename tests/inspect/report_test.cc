@@ -129,6 +129,7 @@ TEST(Report, OfClassesIsAWholePageWithEveryFigure) {
   EXPECT_EQ(count(page, "<figure"), count(page, "<details>")) << "a table for every figure";
   EXPECT_EQ(count(page, "<figure"), count(page, "<svg "));
   EXPECT_EQ(count(page, "<style>"), 1u);
+  EXPECT_THAT(page, Not(HasSubstr(" d=\"\""))) << "no curve is empty";
   EXPECT_THAT(page, HasSubstr("a &lt;title&gt; &amp; more"));
   EXPECT_THAT(page,
               HasSubstr("<span>soma train &#39;x&#39;</span> <span>--net &quot;4&quot;</span>"));
