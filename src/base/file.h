@@ -76,6 +76,10 @@ class LogFile {
   int descriptor_ = -1;
 };
 
+/// Removes what is left in a folder of atomic files whose programs were killed. Nobody may be
+/// writing there.
+void remove_temporaries(const std::string& folder);
+
 /// Writes the whole file at once, atomically.
 void write_file_atomic(const std::string& path, std::span<const std::byte> bytes);
 void write_file_atomic(const std::string& path, std::string_view text);

@@ -111,6 +111,40 @@ TEST(Resume, AfterKillsAtAnyMomentGivesTheSameBits) {
   EXPECT_GE(finished, 1);
 }
 
+/// Sources that read, cut and scale their rows each in their own way.
+TEST(Resume, WithAnyKindOfDataGivesTheSameBits) {
+  const TemporaryFolder folder;
+  std::string story, table = "day,load,heat\n";
+  for (int i = 0; i < 300; ++i) {
+    const auto n = std::to_string(i * i % 17), m = std::to_string(i % 24);
+    story += "On day " + n + " the hens of house " + m + " laid eggs.\n";
+    table += std::to_string(i) + "," + n + "," + m + "\n";
+  }
+  const std::string text = folder.write("story.txt", story), csv = folder.write("load.csv", table);
+  std::vector<std::vector<std::string>> commands = {
+      {"train", text, "--tokenizer", "bpe(size=280)", "--context", "16", "--net",
+       "embedding vocabulary 8, lstm 8 returns=all, dense(vocabulary per_step=true)"},
+      {"train", csv, "--series", "--target", "load", "--window", "12", "--horizon", "3",
+       "--accumulate", "2", "--plateau", "1"},
+      {"train", csv, "--target", "load", "--validation", "0.2", "--patience", "2"}};
+  if (fs::exists("/usr/share/datasets/fashion-mnist") || std::getenv("SOMA_DATA")) {
+    commands.push_back({"train", "fashion-mnist", "--limit", "200", "--net",
+                        "conv2d 2 3 relu, max_pool 4, 10", "--augment", "flip + crop(2) + mixup",
+                        "--validation", "0.2", "--best", "accuracy"});
+  }
+  for (size_t i = 0; i < commands.size(); ++i) {
+    SCOPED_TRACE(commands[i][1]);
+    const std::string out = folder / ("run" + std::to_string(i));
+    const auto command = with(commands[i], {"--epochs", "3", "--seed", "5", "--json"});
+    const Finished whole = soma_run(command);
+    ASSERT_EQ(whole.code, 0) << whole.err;
+    ASSERT_EQ(soma_run(with(command, {"--steps", "11", "--threads", "2", "--out", out})).code, 0);
+    const Finished rest = soma_run({"train", "--resume", out, "--steps", "0", "--json"});
+    ASSERT_EQ(rest.code, 0) << rest.err;
+    EXPECT_EQ(rest.json().back()["weights_sha256"], whole.json().back()["weights_sha256"]);
+  }
+}
+
 class Run : public testing::Test {
  protected:
   std::string out() const { return folder_ / "run"; }
