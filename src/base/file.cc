@@ -1,6 +1,7 @@
 #include "src/base/file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -190,6 +191,25 @@ void write_file_atomic(const std::string& path, std::span<const std::byte> bytes
 void write_file_atomic(const std::string& path, std::string_view text) {
   write_file_atomic(path, bytes_of(text));
 }
+
+std::byte* map_temporary_file(size_t bytes) {
+  std::error_code ignored;
+  std::string path = (std::filesystem::temp_directory_path(ignored) / "soma-XXXXXX").string();
+  const int descriptor = ::mkstemp(path.data());
+  if (descriptor < 0) fail("make a temporary file", path, errno);
+  ::unlink(path.c_str());
+  // All blocks now: a full disk would otherwise end the program when it writes to the memory.
+  const int code = ::posix_fallocate(descriptor, 0, static_cast<off_t>(bytes));
+  void* const pointer =
+      code == 0 ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+                : MAP_FAILED;
+  const int error = code != 0 ? code : errno;
+  ::close(descriptor);
+  if (pointer == MAP_FAILED) fail(cat("make room for ", bytes, " bytes in"), path, error);
+  return static_cast<std::byte*>(pointer);
+}
+
+void unmap_file(std::byte* pointer, size_t bytes) { ::munmap(pointer, bytes); }
 
 void make_folder(const std::string& path) {
   std::error_code code;
