@@ -47,7 +47,11 @@ class Reader : public Options {
   }
   void positionals(const std::string& name, std::vector<std::string>& into,
                    const std::string&) override {
-    set_[name] = [&into](const toml::node& node) {
+    list(name, into, "", "");
+  }
+  void list(const std::string& flag, std::vector<std::string>& into, const std::string&,
+            const std::string&) override {
+    set_[key_of(flag)] = [&into](const toml::node& node) {
       const auto* array = node.as_array();
       if (!array) throw UsageError("a list is needed: [\"…\", \"…\"]");
       into.clear();
@@ -123,9 +127,13 @@ class Writer : public Options {
   }
   void positionals(const std::string& name, std::vector<std::string>& into,
                    const std::string& help) override {
+    list(name, into, "", help);
+  }
+  void list(const std::string& flag, std::vector<std::string>& into, const std::string&,
+            const std::string& help) override {
     toml::array elements;
     for (const std::string& element : into) elements.push_back(element);
-    add(name, written(elements), help, into.empty());
+    add(key_of(flag), into.empty() ? "[]" : written(elements), help, into.empty());
   }
   void text(const std::string& flag, std::string& into, const std::string&,
             const std::string& help) override {
@@ -135,9 +143,10 @@ class Writer : public Options {
   void flag(const std::string& flag, bool& into, const std::string& help) override {
     add(key_of(flag), into ? "true" : "false", help, false);
   }
-  void integer(const std::string& flag, int64_t& into, int64_t, int64_t,
+  void integer(const std::string& flag, int64_t& into, int64_t least, int64_t,
                const std::string& help) override {
-    add(key_of(flag), std::to_string(into), help, false);
+    const bool open = into < least;
+    add(key_of(flag), open ? "" : std::to_string(into), help, open);
   }
   void real(const std::string& flag, double& into, double, double,
             const std::string& help) override {

@@ -1,5 +1,6 @@
 // soma data: which data sets have a name, and what is in one.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -48,8 +49,18 @@ class Data : public Command {
   int run(Console& console) override {
     if (source_.data.empty()) {
       list(console);
+    } else if (source_.is_table()) {
+      data::CsvOptions csv = source_.csv();
+      csv.drop_text = true;
+      describe_table(console, source_.data, data::read_schema(source_.data, csv));
     } else {
-      describe(console, open_source(source_));
+      const TrainTest both = open_source(source_);
+      const Schema& schema = both.train.schema;
+      if (schema.rows > 0) {
+        describe_table(console, both.train.name, schema);
+      } else {
+        describe(console, both);
+      }
     }
     return exit_ok;
   }
@@ -73,14 +84,89 @@ class Data : public Command {
     console.note("\nAlso: any CSV file, and pairs of IDX files. soma data NAME describes one.");
   }
 
-  void describe(Console& console, const TrainTest& both) const {
-    const Dataset& train = both.train;
-    if (console.json()) return console.event(as_json(both));
-    console.line(console.bold(train.name));
+  void head(Console& console, const std::string& name) const {
+    console.line(console.bold(name));
     for (const auto& row : data::registry()) {
       if (row.name != source_.data) continue;
       console.line(cat(row.description, "\nsource: ", row.source, "\nlicence: ", row.licence));
     }
+  }
+
+  // ---- tables
+
+  static std::string value_text(const Column& column, double value) {
+    if (column.kind != ColumnKind::date) return Range::number_text(value);
+    const std::chrono::year_month_day day{
+        std::chrono::sys_days(std::chrono::days(static_cast<int64_t>(std::floor(value))))};
+    const auto two = [](unsigned n) { return cat(n < 10 ? "0" : "", n); };
+    return cat(static_cast<int>(day.year()), "-", two(static_cast<unsigned>(day.month())), "-",
+               two(static_cast<unsigned>(day.day())));
+  }
+  static std::string kind_text(const Column& column) {
+    if (column.kind == ColumnKind::date) return cat("date ", column.date);
+    if (column.categories.empty()) return std::string(name_of(column.kind));
+    std::vector<std::string> some;
+    for (size_t i = 0; i < std::min<size_t>(column.categories.size(), 4); ++i) {
+      some.push_back(cat(excerpt(column.categories[i], 20), " ", column.counts[i]));
+    }
+    const size_t count = column.categories.size();
+    return cat(count, " categories: ", join(some, ", "), count > some.size() ? ", …" : "");
+  }
+
+  void describe_table(Console& console, const std::string& name, const Schema& schema) const {
+    if (console.json()) return console.event(as_json(name, schema));
+    head(console, name);
+    console.line(cat(rows_text(schema.rows), schema.without_target > 0
+                                                 ? cat(", and ", schema.without_target,
+                                                       " without a target, which are left out")
+                                                 : ""));
+    std::vector<std::vector<std::string>> rows = {
+        {"column", "use", "what it is", "missing", "min", "mean", "max"}};
+    for (const Column& column : schema.columns) {
+      const bool numbers = column.least < column.most;
+      const auto cell = [&](double value) { return numbers ? value_text(column, value) : ""; };
+      const bool known = column.use != ColumnUse::dropped || column.note != "as asked";
+      const bool text = column.kind == ColumnKind::text;
+      rows.push_back({column.name, std::string(name_of(column.use)),
+                      cat(known && !text ? kind_text(column) : "",
+                          column.note.empty() || text ? "" : "; ", column.note),
+                      std::to_string(column.missing), cell(column.least), cell(column.mean),
+                      cell(column.most)});
+    }
+    console.line("\n" + table(rows));
+    console.note("--column NAME=KIND, --drop NAME, --target NAME and --task change what is found.");
+  }
+  Json as_json(const std::string& name, const Schema& schema) const {
+    Json object{{"event", "data"}, {"name", name}, {"rows", schema.rows}};
+    object["rows_without_target"] = schema.without_target;
+    for (const Column& column : schema.columns) {
+      Json row{{"name", column.name},
+               {"kind", name_of(column.kind)},
+               {"use", name_of(column.use)},
+               {"missing", column.missing}};
+      if (column.least < column.most) {
+        row["min"] = column.least;
+        row["mean"] = column.mean;
+        row["max"] = column.most;
+      }
+      for (size_t i = 0; i < column.categories.size(); ++i) {
+        row["categories"].push_back({{"name", column.categories[i]}, {"rows", column.counts[i]}});
+      }
+      if (!column.note.empty()) row["note"] = column.note;
+      object["columns"].push_back(row);
+      if (column.use == ColumnUse::target && row.contains("categories")) {
+        object["classes"] = row["categories"];
+      }
+    }
+    return object;
+  }
+
+  // ---- images, points and series
+
+  void describe(Console& console, const TrainTest& both) const {
+    const Dataset& train = both.train;
+    if (console.json()) return console.event(as_json(both));
+    head(console, train.name);
     if (!train.origin.empty()) console.line(cat("found in ", train.origin));
     console.line(cat(rows_text(train.size()),
                      both.test.size() > 0
@@ -107,7 +193,8 @@ class Data : public Command {
     return dataset.input_shape().rank() == 1 && dataset.features() <= 100;
   }
   static std::string feature_name(const Dataset& dataset, size_t i) {
-    return i < dataset.feature_names.size() ? dataset.feature_names[i] : cat("feature ", i);
+    const auto columns = dataset.schema.inputs();
+    return i < columns.size() ? columns[i]->name : cat("feature ", i);
   }
 
   static std::vector<std::vector<std::string>> feature_rows(const Dataset& dataset) {

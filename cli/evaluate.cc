@@ -31,7 +31,9 @@ class Evaluate : public Command {
 
   int run(Console& console) override {
     const Model model = load_model(model_);
-    TrainTest both = open_source(source_, &model);
+    std::vector<std::string> notes;
+    TrainTest both = open_source(source_, &model, &notes);
+    for (const std::string& note : notes) console.note(note);
     Dataset dataset = both.test.size() > 0 ? std::move(both.test) : std::move(both.train);
     prepare_rows(dataset, model.info);
     EvaluateOptions options;

@@ -183,10 +183,17 @@ void MediaOptions::add_to(Options& options) {
                   "Tokens of one row of text (0: 128 of a text to go on with, else by the texts)");
 }
 
+bool is_media(const std::string& path, const std::string& target, const MediaOptions& media) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored) || !media.text.empty() ||
+         (path.ends_with(".txt") && target.empty());
+}
+
 std::optional<TrainTest> open_media(const std::string& path, const std::string& target,
                                     const MediaOptions& media, const Model* model) {
+  if (!is_media(path, target, media)) return std::nullopt;
   std::error_code ignored;
-  std::optional<TrainTest> both;
+  TrainTest both;
   if (fs::is_directory(path, ignored)) {
     const std::vector<std::string> classes =
         model ? model->info.class_names : std::vector<std::string>{};
@@ -197,11 +204,10 @@ std::optional<TrainTest> open_media(const std::string& path, const std::string& 
     const std::vector<std::string> classes =
         model ? model->info.class_names : std::vector<std::string>{};
     both = labelled_texts(data::load_text_table(path, media.text, target, classes), media, model);
-  } else if (path.ends_with(".txt") && target.empty()) {
+  } else {
     both = running_text(path, media, model);
   }
-  if (!both) return both;
-  for (Dataset* part : {&both->train, &both->test}) {
+  for (Dataset* part : {&both.train, &both.test}) {
     part->name = name_of(path);
     part->origin = path;
   }

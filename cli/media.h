@@ -25,6 +25,7 @@ struct MediaOptions {
   void add_to(Options& options);
 };
 
+bool is_media(const std::string& path, const std::string& target, const MediaOptions& options);
 /// The data at that path when it is of such a kind. `model` is the one that will be asked about
 /// them, if any: it says how. `target` is the column of a table that holds the classes.
 std::optional<TrainTest> open_media(const std::string& path, const std::string& target,

@@ -6,7 +6,9 @@
 
 #include "cli/media.h"
 #include "cli/series.h"
+#include "cli/tables.h"
 #include "soma/nn.h"
+#include "src/base/visit.h"
 
 namespace soma::cli {
 namespace {
@@ -24,29 +26,27 @@ ModelInfo describe_rows(const Dataset& train) {
   ModelInfo info;
   info.dataset = train.name;
   info.class_names = train.class_names;
-  info.feature_names = train.feature_names;
+  info.table = train.schema;
   info.input_scale = train.input_scale;
   info.input_shift = train.input_shift;
   info.notes = train.notes;
+  const bool numbers = train.inputs.type() == u8 || is_float(train.inputs.type());
   if (channel_scaling(train) || is_series(train)) {
-    info.input_scale = 1;                  // its own layer scales them
-  } else if (train.inputs.type() == u8) {  // images: the mean pixel is 0, their deviation 1
-    const auto pixels = train.inputs.data<uint8_t>();
+    info.input_scale = 1;                    // a layer of the network scales them
+  } else if (!is_table(train) && numbers) {  // the mean element is 0, their deviation 1
     double sum = 0, squares = 0;
-    for (const uint8_t pixel : pixels) {
-      sum += pixel;
-      squares += pixel * pixel;
-    }
-    const double n = static_cast<double>(std::max<size_t>(pixels.size(), 1)), mean = sum / n;
+    visit_type(train.inputs.type(), [&]<class T>(T) {
+      for (const T element : train.inputs.data<T>()) {
+        const auto x = static_cast<double>(element);
+        sum += x;
+        squares += x * x;
+      }
+    });
+    const double n = static_cast<double>(std::max<int64_t>(train.inputs.elements(), 1));
+    const double mean = sum / n;
     const double deviation = std::sqrt(std::max(squares / n - mean * mean, 1e-12));
     info.input_scale = 1 / deviation;
     info.input_shift = -mean / deviation;
-  }
-  const bool is_table = is_float(train.inputs.type()) && train.input_shape().rank() == 1;
-  if (is_table) {
-    const data::Standardization measured = data::measure_standardization(train);
-    info.input_mean.assign(measured.mean.begin(), measured.mean.end());
-    info.input_deviation.assign(measured.deviation.begin(), measured.deviation.end());
   }
   return info;
 }
@@ -54,11 +54,6 @@ ModelInfo describe_rows(const Dataset& train) {
 void prepare_rows(Dataset& raw, const ModelInfo& info) {
   raw.input_scale = info.input_scale;
   raw.input_shift = info.input_shift;
-  if (info.input_mean.empty()) return;
-  data::Standardization stored;
-  stored.mean.assign(info.input_mean.begin(), info.input_mean.end());
-  stored.deviation.assign(info.input_deviation.begin(), info.input_deviation.end());
-  data::standardize(raw, stored);
 }
 
 Prediction read_outputs(std::span<const float> outputs, const ModelInfo& info) {

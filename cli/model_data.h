@@ -11,12 +11,11 @@
 
 namespace soma::cli {
 
-/// What a model must know of its training rows: names and scaling. Tables of numbers are
-/// standardized, all else keeps the scale of its data set.
+/// What a model must know of its training rows: names, columns and scaling. Elements of images and
+/// series are brought to mean 0 and deviation 1; the columns of tables are left to the first layer.
 ModelInfo describe_rows(const Dataset& train);
 
-/// Brings raw rows into the form that a model was trained with. Throws ShapeError when they have
-/// another number of features.
+/// Gives raw rows the scale that a model was trained with.
 void prepare_rows(Dataset& raw, const ModelInfo& info);
 
 /// The outputs for one row as people read them.

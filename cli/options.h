@@ -19,7 +19,8 @@ struct UsageError : std::runtime_error {
 
 enum class Need : bool { optional, required };
 
-/// Each call binds one option to a variable, whose present value is the default.
+/// Each call binds one option to a variable, whose present value is the default; a number outside
+/// its range stands for one that the command finds by itself.
 class Options {
  public:
   virtual ~Options() = default;
@@ -30,6 +31,9 @@ class Options {
                            const std::string& help) = 0;
   virtual void text(const std::string& flag, std::string& into, const std::string& value,
                     const std::string& help) = 0;
+  /// May be given several times.
+  virtual void list(const std::string& flag, std::vector<std::string>& into,
+                    const std::string& value, const std::string& help) = 0;
   virtual void flag(const std::string& flag, bool& into, const std::string& help) = 0;
   virtual void integer(const std::string& flag, int64_t& into, int64_t least, int64_t most,
                        const std::string& help) = 0;

@@ -58,12 +58,19 @@ class Parser : public Options {
             const std::string& help) override {
     value_option(flag, value, help, into)->each([&into](const std::string& text) { into = text; });
   }
+  void list(const std::string& flag, std::vector<std::string>& into, const std::string& value,
+            const std::string& help) override {
+    app_.add_option(flag, into, help)
+        ->type_name(value)
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  }
   void flag(const std::string& flag, bool& into, const std::string& help) override {
     app_.add_flag(flag, into, help);
   }
   void integer(const std::string& flag, int64_t& into, int64_t least, int64_t most,
                const std::string& help) override {
-    value_option(flag, "N", help, std::to_string(into))
+    value_option(flag, "N", help, into < least ? "" : std::to_string(into))
         ->each([&into, flag, least, most](const std::string& text) {
           into = to_integer(flag, text, least, most);
         });

@@ -66,13 +66,14 @@ class Predict : public Command {
            "  soma predict run/model.soma rows.csv --json\n"
            "  soma predict run/model.soma cat.png dog.jpg\n"
            "  echo \"free prize, call now\" | soma predict run/model.soma\n"
-           "Rows are in the units of the training data: scaling is part of the model.\n";
+           "Rows are in the units of the training data: scaling is part of the model. A table's\n"
+           "columns are found by name, in any order, with or without the target.\n";
   }
   void options(Options& o) override {
     o.positional("model", model_, "The model file that soma train wrote");
     o.positional("rows", rows_,
-                 "An IDX file, a CSV file of the input columns, images, or a file of texts, one a "
-                 "line; without it, one row of numbers, or a text, per line of standard input",
+                 "An IDX or CSV file, images, or a file of texts, one a line; without it, one row, "
+                 "or a text, per line of standard input",
                  Need::optional);
     o.positionals("images", more_, "More images");
     o.integer("--threads", threads_, 0, 1024, "Threads to compute with (0: every core)");
@@ -93,6 +94,8 @@ class Predict : public Command {
       answer_all(console, model, std::move(dataset));
     } else if (data::is_image_name(rows_)) {
       images(console, model);
+    } else if (!model.info.table.columns.empty()) {
+      from_table(console, model);
     } else if (rows_.empty() || rows_ == "-") {
       from_standard_input(console, model);
     } else {
@@ -146,6 +149,32 @@ class Predict : public Command {
     Shape shape{raw.elements() / each};
     for (const int64_t extent : sample) shape.push_back(extent);
     return raw.reshaped(shape);
+  }
+
+  /// Rows as they come, with columns by name; from the standard input each as soon as it is there.
+  void from_table(Console& console, const Model& model) {
+    const bool piped = rows_.empty() || rows_ == "-";
+    const int64_t width = model.network.sample_shape().elements();
+    data::CsvRows rows(piped ? "-" : rows_, model.info.table);
+    std::vector<float> block;
+    const auto answer_block = [&] {
+      if (block.empty()) return;
+      Dataset dataset;
+      dataset.name = piped ? "standard input" : rows_;
+      dataset.inputs = Tensor::of({static_cast<int64_t>(block.size()) / width, width}, block);
+      answer_all(console, model, std::move(dataset));
+      block.clear();
+    };
+    std::vector<float> row(static_cast<size_t>(width));
+    while (rows.next(row)) {
+      block.insert(block.end(), row.begin(), row.end());
+      if (piped || static_cast<int64_t>(block.size()) == rows_at_once * width) answer_block();
+    }
+    answer_block();
+    for (const std::string& note : rows.notes()) console.note(note);
+    if (row_ == 0) {
+      throw FileError(cat(piped ? "standard input" : cat("\"", rows_, "\""), " holds no row"));
+    }
   }
 
   /// Line by line, so that a pipe can be answered while it is open.

@@ -98,7 +98,15 @@ void add_scores(Json& object, const std::string& prefix, const Evaluation& evalu
 void Progress::show(const Event& event) {
   if (event.kind == Event::Kind::step) show_step(event);
   if (event.kind == Event::Kind::epoch) show_epoch(event);
-  if (event.kind == Event::Kind::end) console_.clear_status();
+  if (event.kind == Event::Kind::end) {
+    console_.clear_status();
+    show_held();
+  }
+}
+
+void Progress::show_held() {
+  if (!held_.empty()) console_.line(held_);
+  held_.clear();
 }
 
 void Progress::show_step(const Event& event) {
@@ -130,16 +138,20 @@ void Progress::show_step(const Event& event) {
 
 void Progress::show_epoch(const Event& event) {
   if (console_.quiet()) return;
-  if (!console_.json()) shown_ = std::chrono::steady_clock::now();
   if (console_.json()) return console_.event(epoch_json(event));
-  std::string text =
+  held_ =
       cat("epoch ", event.epoch, "/", event.epochs, "  ", scores_text(event.loss, event.metrics));
   if (event.validation) {
-    text += cat("  validation ", scores_text(event.validation->loss, event.validation->metrics));
+    held_ += cat("  validation ", scores_text(event.validation->loss, event.validation->metrics));
   }
-  console_.line(cat(
-      text, "  ",
-      console_.dim(cat(rate_text(event.samples_per_second), "  ", duration_text(event.seconds)))));
+  held_ += "  " + console_.dim(
+                      cat(rate_text(event.samples_per_second), "  ", duration_text(event.seconds)));
+  constexpr int always = 10;  // of thousands of short epochs nobody reads every line
+  constexpr std::chrono::milliseconds pause(500);
+  const auto now = std::chrono::steady_clock::now();
+  if (event.epoch > always && now - line_ < pause) return;
+  shown_ = line_ = now;
+  show_held();
 }
 
 }  // namespace soma::cli

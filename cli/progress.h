@@ -20,10 +20,12 @@ class Progress {
  private:
   void show_step(const Event& event);
   void show_epoch(const Event& event);
+  void show_held();
 
   Console& console_;
   std::vector<double> losses_;  // of steps, for the sparkline
-  std::chrono::steady_clock::time_point shown_{};
+  std::string held_;            // the line of the last epoch, where it was not shown
+  std::chrono::steady_clock::time_point shown_{}, line_{};  // of the last status, the last line
 };
 
 /// The line of an epoch in --json and in metrics.jsonl.

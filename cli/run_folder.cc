@@ -70,6 +70,7 @@ RunFolder::RunFolder(std::string path) : path_(std::move(path)) {
     throw FileError(cat("another training writes into the folder \"", path_,
                         "\" at this moment; wait for its end or choose another folder"));
   }
+  remove_temporaries(path_);
 }
 
 RunFolder::~RunFolder() {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <numeric>
 
 #include "cli/console.h"
 #include "soma/error.h"
@@ -14,19 +15,13 @@ namespace {
 
 // Notes of the data set and the model.
 constexpr const char* target_note = "series";
-constexpr const char* columns_note = "series columns";
 constexpr const char* season_note = "series season";
 
 using Notes = std::map<std::string, std::string>;
 
-std::vector<std::string> columns_of(const Notes& notes) {
-  std::vector<std::string> columns;
-  for (const auto column : split(notes.at(columns_note), '\n')) columns.emplace_back(column);
-  return columns;
-}
-int64_t target_column(const Notes& notes) {
-  const auto columns = columns_of(notes);
-  return std::ranges::find(columns, notes.at(target_note)) - columns.begin();
+int64_t target_column(const Dataset& series) {
+  const auto columns = series.schema.inputs();
+  return std::ranges::find(columns, series.notes.at(target_note), &Column::name) - columns.begin();
 }
 int64_t season_of(const Notes& notes) {
   int64_t season = 1;
@@ -35,53 +30,46 @@ int64_t season_of(const Notes& notes) {
   return std::max<int64_t>(season, 1);
 }
 
-struct Columns {
-  std::vector<std::string> names;
-  Tensor values;  // f32 [time, columns]
-};
-
-Columns read_columns(const std::string& path) {
-  Dataset table = data::load_csv(path, {.target_kind = data::CsvTarget::none});
-  std::vector<std::string> names = table.feature_names;
-  for (size_t i = names.size(); i < static_cast<size_t>(table.features()); ++i) {
-    names.push_back(std::to_string(i));
-  }
-  return {std::move(names), std::move(table.inputs)};
-}
-
-/// The columns of that name, in that order.
-Columns chosen(const std::string& path, Columns all, const std::vector<std::string>& names) {
-  Columns result{names, Tensor({all.values.shape()[0], static_cast<int64_t>(names.size())})};
-  const auto from = all.values.data<float>();
-  const auto to = result.values.data<float>();
-  for (size_t i = 0; i < names.size(); ++i) {
-    const auto found = std::ranges::find(all.names, names[i]);
-    if (found == all.names.end()) {
-      throw FileError(cat("the series \"", path, "\" has no column \"", names[i], "\"",
-                          did_you_mean(names[i], all.names)));
-    }
-    const auto column = static_cast<size_t>(found - all.names.begin());
-    for (size_t t = 0; t < to.size() / names.size(); ++t) {
-      to[t * names.size() + i] = from[t * all.names.size() + column];
+/// The target is a column like the others: what was is known of all.
+Schema series_schema(const std::string& path, data::CsvOptions csv) {
+  csv.target_kind = data::CsvTarget::none;
+  if (!csv.target.empty()) csv.kinds.emplace_back(csv.target, "number");
+  Schema schema = data::read_schema(path, csv);
+  for (Column& column : schema.columns) {
+    if (column.use != ColumnUse::input) continue;
+    if (column.kind == ColumnKind::date) {
+      column.use = ColumnUse::dropped;
+      column.note = "dates, which a series does not need";
+    } else if (column.kind == ColumnKind::category) {
+      throw FileError(cat("the series \"", path, "\" has the column \"", column.name,
+                          "\" of categories; leave it out (--drop)"));
     }
   }
-  return result;
+  if (schema.inputs().empty()) throw FileError(cat("the series \"", path, "\" has no numbers"));
+  return schema;
 }
 
-/// The column that a name or a number from 0 stands for; "" is the last.
-size_t find_column(const std::string& path, const std::vector<std::string>& names,
-                   const std::string& target) {
-  if (target.empty()) return names.size() - 1;
-  const auto found = std::ranges::find(names, target);
-  if (found != names.end()) return static_cast<size_t>(found - names.begin());
-  size_t number = 0;
-  const auto [end, error] = std::from_chars(target.data(), target.data() + target.size(), number);
-  if (error == std::errc{} && end == target.data() + target.size() && number < names.size()) {
-    return number;
+/// The column that a name or a number from 0 stands for, of which the schema was told; "" is the
+/// last.
+std::string target_name(const Schema& schema, const std::string& target) {
+  if (target.empty()) return schema.inputs().back()->name;
+  if (std::ranges::find(schema.columns, target, &Column::name) != schema.columns.end()) {
+    return target;
   }
-  throw ArgumentError(cat("the series \"", path, "\" has no column \"", target, "\"",
-                          did_you_mean(target, names), "; its columns are ",
-                          excerpt(join(names, ", "))));
+  return schema.columns.at(std::stoul(target)).name;
+}
+
+/// f32 [time, columns]
+Tensor read_steps(const std::string& path, const Schema& schema) {
+  Tensor steps = data::load_csv(path, schema).inputs;
+  const auto numbers = steps.data<float>();
+  const auto columns = schema.inputs();
+  const auto hole = std::ranges::find_if(numbers, [](float x) { return std::isnan(x); });
+  if (hole == numbers.end()) return steps;
+  const auto at = static_cast<size_t>(hole - numbers.begin());
+  throw FileError(cat("the series \"", path, "\" has no value in column \"",
+                      columns[at % columns.size()]->name, "\" of step ", at / columns.size() + 1,
+                      "; fill the gap or leave the column out (--drop)"));
 }
 
 }  // namespace
@@ -97,19 +85,19 @@ void SeriesOptions::add_to(Options& options) {
 bool is_series(const Dataset& dataset) { return dataset.notes.count(target_note) > 0; }
 bool is_series(const ModelInfo& info) { return info.notes.count(target_note) > 0; }
 
-Dataset open_series(const std::string& path, const std::string& target,
+Dataset open_series(const std::string& path, const data::CsvOptions& csv,
                     const SeriesOptions& options, const Model* model) {
-  Columns columns = read_columns(path);
+  Schema schema;
   Notes notes;
   int64_t window = options.window, horizon = options.horizon;
   if (model) {
     notes = model->info.notes;
-    columns = chosen(path, std::move(columns), columns_of(notes));
+    schema = model->info.table;
     window = model->network.sample_shape()[0];
     horizon = model->network.shape_of(model->network.outputs().back()).elements();
   } else {
-    notes[target_note] = columns.names[find_column(path, columns.names, target)];
-    notes[columns_note] = join(columns.names, "\n");
+    schema = series_schema(path, csv);
+    notes[target_note] = target_name(schema, csv.target);
     notes[season_note] = std::to_string(options.season);
   }
   const int64_t season = season_of(notes);
@@ -117,7 +105,10 @@ Dataset open_series(const std::string& path, const std::string& target,
     throw UsageError(
         cat("--season ", season, " is longer than --window ", window, ", which has to hold one"));
   }
-  Dataset rows = data::windows(columns.values, window, horizon, target_column(notes));
+  const auto columns = schema.inputs();
+  const auto target = std::ranges::find(columns, notes.at(target_note), &Column::name);
+  Dataset rows = data::windows(read_steps(path, schema), window, horizon, target - columns.begin());
+  rows.schema = std::move(schema);
   rows.notes = std::move(notes);
   rows.name = std::filesystem::path(path).filename().string();
   rows.origin = path;
@@ -125,24 +116,32 @@ Dataset open_series(const std::string& path, const std::string& target,
 }
 
 Tensor last_window(const std::string& path, const Model& model) {
-  const Columns columns = chosen(path, read_columns(path), columns_of(model.info.notes));
-  const int64_t window = model.network.sample_shape()[0], steps = columns.values.shape()[0];
-  const auto width = static_cast<int64_t>(columns.names.size());
+  const Tensor all = read_steps(path, model.info.table);
+  const int64_t window = model.network.sample_shape()[0], steps = all.shape()[0];
+  const int64_t width = all.shape()[1];
   if (steps < window) {
     throw FileError(
         cat("the series \"", path, "\" has ", steps, " steps; the model looks back ", window));
   }
   Tensor result({1, window, width});
-  std::ranges::copy(columns.values.data<float>().last(static_cast<size_t>(window * width)),
+  std::ranges::copy(all.data<float>().last(static_cast<size_t>(window * width)),
                     result.data<float>().begin());
   return result;
 }
 
-std::pair<Dataset, Dataset> cut_in_time(const Dataset& series, double share) {
-  const auto last = std::llround(share * static_cast<double>(series.size()));
-  const int64_t from = series.size() - last, between = series.target_shape().elements() - 1;
-  return {series.subset(0, std::max<int64_t>(from - between, 0)),
-          series.subset(from, series.size())};
+std::vector<Dataset> cut_in_time(const Dataset& series, std::span<const double> shares) {
+  const int64_t between = series.target_shape().elements() - 1;
+  std::vector<Dataset> parts(shares.size());
+  double left = std::accumulate(shares.begin(), shares.end(), 0.0);
+  int64_t end = series.size();
+  for (size_t i = shares.size() - 1; i > 0; --i) {
+    const auto size = std::llround(shares[i] / left * static_cast<double>(end));
+    parts[i] = series.subset(end - size, end);
+    if (size > 0) end = std::max<int64_t>(end - size - between, 0);
+    left -= shares[i];
+  }
+  parts[0] = series.subset(0, end);
+  return parts;
 }
 
 std::string series_net(const Dataset& train) {
@@ -150,7 +149,7 @@ std::string series_net(const Dataset& train) {
       "slice -1 name=now, subtract name=moves from=scaled+now, flatten name=past, "
       "64 relu name=hidden, dropout 0.3 name=some, dense(classes weights=0) name=change "
       "from=past+some, columns [",
-      target_column(train.notes),
+      target_column(train),
       "] name=own from=now, flatten, repeat_vector classes, flatten name=level, add "
       "from=change+level");
 }
@@ -175,7 +174,7 @@ std::optional<std::pair<Layer, Layer>> series_scaling(const Dataset& train) {
     scale.push_back(static_cast<float>(1 / deviation(i)));
     shift.push_back(static_cast<float>(-mean[i] / deviation(i)));
   }
-  const auto target = static_cast<size_t>(target_column(train.notes));
+  const auto target = static_cast<size_t>(target_column(train));
   return {{rescaling(Argument(scale), Argument(shift), 2).named("scaled"),
            rescaling(static_cast<float>(deviation(target)), static_cast<float>(mean[target]))}};
 }
@@ -184,7 +183,7 @@ Forecasts compare_forecasts(const Network& net, const Dataset& raw, const Device
   Forecasts result;
   result.season = season_of(raw.notes);
   const int64_t steps = raw.input_shape()[0], columns = raw.input_shape()[1];
-  const int64_t horizon = raw.target_shape().elements(), column = target_column(raw.notes);
+  const int64_t horizon = raw.target_shape().elements(), column = target_column(raw);
   const Tensor forecast = net.predict(raw.inputs, device);
   result.by_step.resize(static_cast<size_t>(horizon));
   result.naive_by_step.resize(static_cast<size_t>(horizon));

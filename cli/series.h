@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,16 +23,16 @@ struct SeriesOptions {
 bool is_series(const Dataset& dataset);
 bool is_series(const ModelInfo& info);
 
-/// Every window of a CSV file of numbers, with the `target` column behind it; as the model takes
-/// them, if there is one.
-Dataset open_series(const std::string& path, const std::string& target,
+/// Every window of a CSV file of numbers, with the target column behind it; as the model takes
+/// them, if there is one. Columns of dates are left out.
+Dataset open_series(const std::string& path, const data::CsvOptions& csv,
                     const SeriesOptions& options, const Model* model);
 /// The last window of a file: what to forecast from.
 Tensor last_window(const std::string& path, const Model& model);
 
-/// The first rows and the last ones, which are that share; between them as many are left out as
-/// share steps to be predicted.
-std::pair<Dataset, Dataset> cut_in_time(const Dataset& series, double share);
+/// Parts of those shares, one after the other, the last ones first to be cut; between them as many
+/// rows are left out as share steps to be predicted.
+std::vector<Dataset> cut_in_time(const Dataset& series, std::span<const double> shares);
 
 /// What changes from the last step on, by the change of all columns up to it (as Zeng+ 2022,
 /// arXiv:2205.13504): untrained, it is the naive forecast.

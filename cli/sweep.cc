@@ -154,17 +154,16 @@ class Sweep : public Command {
     }
   }
 
-  /// Trains up to that many epochs: from the beginning, from where the trial was cut off, or not at
-  /// all where it is there already. False when it was interrupted.
+  /// Trains up to that many epochs (0: as soma train would): from the beginning, from where the
+  /// trial was cut off, or not at all where it is there already. False when it was interrupted.
   bool train(const SweepTrial& trial, int64_t epochs) const {
     const auto command = make_train();
     const bool begun = fs::exists(fs::path(trial.folder) / "run.toml");
     if (begun) {
       const RunRecord run = read_run(trial.folder);
-      const bool enough =
-          static_cast<int64_t>(run.epochs.size()) >= epochs || run.end == "diverged";
-      const bool stopped = run.end == "done" && run.setting("epochs") == std::to_string(epochs);
-      if ((enough && !run.end.empty()) || stopped) return true;
+      const bool enough = epochs == 0 || static_cast<int64_t>(run.epochs.size()) >= epochs ||
+                          run.end == "diverged" || run.setting("epochs") == std::to_string(epochs);
+      if (enough && !run.end.empty()) return true;
       read_config(*command, (fs::path(trial.folder) / "run.toml").string());
       set_option(*command, "resume", trial.folder);
     } else {
@@ -294,7 +293,7 @@ class Sweep : public Command {
 
   std::unique_ptr<Command> base_ = make_train();  // holds the options that all trials share
   std::string vary_, method_ = "grid", metric_ = "loss", out_;
-  int64_t trials_ = 27, points_ = 3, epochs_ = 1;
+  int64_t trials_ = 27, points_ = 3, epochs_ = 0;
 };
 
 }  // namespace

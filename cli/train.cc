@@ -13,7 +13,9 @@
 #include "cli/report.h"
 #include "cli/run_folder.h"
 #include "cli/source.h"
+#include "cli/tables.h"
 #include "soma/error.h"
+#include "soma/preprocess.h"
 #include "soma/train.h"
 #include "src/base/file.h"
 #include "src/base/text.h"
@@ -24,12 +26,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr uint64_t max_net_text = uint64_t{1} << 20;
-
-/// What the rows are used for.
-struct Parts {
-  Dataset train;
-  std::optional<Dataset> validation, test;
-};
+constexpr int64_t most_epochs = 1'000'000'000;
 
 std::string argument_of(const Named<OptimizerRow>& part, std::string_view name) {
   const auto& parameters = part.row().parameters;
@@ -91,7 +88,7 @@ class Train : public Command {
   std::string configuration() const override;
   int run(Console& console) override;
   /// The rows as the network takes them.
-  Parts open_parts(ModelInfo& info) const;
+  Parts open_rows(ModelInfo& info);
 
  private:
   /// Writes report.html and returns its path.
@@ -101,12 +98,15 @@ class Train : public Command {
   /// Every option as it is now known, for run.toml.
   std::string resolved();
   void resume(Console& console, Trainer& trainer, RunFolder& folder);
-  Parts split(TrainTest both) const;
-  Network make_network(const Dataset& train);
-  Optimizer make_optimizer(int64_t steps_of_epoch) const;
+  double validation_fraction() const;
+  void complete(const Parts& parts);
+  Loss make_loss(const Dataset& train) const;
+  Network make_network(const Dataset& train, const Loss& loss);
+  void compare(Console& console, const Parts& parts, const FitOptions& options) const;
+  Optimizer make_optimizer(int64_t steps_of_epoch, int64_t epochs) const;
   Schedule rate_of(const Optimizer& optimizer, int64_t steps) const;
-  void introduce(Console& console, const Network& net, const Parts& parts,
-                 const ModelInfo& info) const;
+  void introduce(Console& console, const Network& net, const Parts& parts, const ModelInfo& info,
+                 int epochs) const;
   int finish(Console& console, const Network& net, const ModelInfo& info, const History& history,
              const Parts& parts, RunFolder& folder) const;
 
@@ -114,10 +114,12 @@ class Train : public Command {
   std::string augment_;
   std::string net_, loss_, optimizer_ = "adam", schedule_, init_, best_, out_;
   std::string checkpoint_every_ = "30s", resume_, config_, plot_;
-  int64_t epochs_ = 5, steps_ = 0, batch_ = 32, accumulate_ = 1, plateau_ = 0, patience_ = 0;
+  // 0, and -1 for the patience: recipe_for() has them.
+  int64_t epochs_ = 0, batch_ = 0, patience_ = -1;
+  int64_t steps_ = 0, accumulate_ = 1, plateau_ = 0;
   int64_t seed_ = 0, threads_ = 0, keep_last_ = 2, keep_best_ = 0;
-  double rate_ = std::nan(""), validation_ = 0, test_ = 0.2;
-  bool overwrite_ = false, find_rate_ = false;
+  double rate_ = std::nan(""), validation_ = std::nan(""), test_ = 0.2;
+  bool balanced_ = false, overwrite_ = false, find_rate_ = false;
 };
 
 void Train::options(Options& o) {
@@ -127,9 +129,12 @@ void Train::options(Options& o) {
          "vocabulary and context stand for those of the data (default: by the data)");
   o.text("--augment", augment_, "CHANGES",
          "Changes of training images, anew in each epoch, for example \"flip + crop(4)\"");
-  o.integer("--epochs", epochs_, 1, 1'000'000'000, "Times to go through the data");
+  o.integer("--epochs", epochs_, 1, most_epochs,
+            "Times to go through the data (default: as many as --steps need, else 5; for tables "
+            "until the validation loss stays)");
   o.integer("--steps", steps_, 0, no_limit, "Steps at most (0: as many as the epochs have)");
-  o.integer("--batch", batch_, 1, 1'000'000'000, "Rows of one step");
+  o.integer("--batch", batch_, 1, 1'000'000'000,
+            "Rows of one step (default: 32; for tables a hundredth of the rows, 16 to 1024)");
   o.text("--loss", loss_, "LOSS",
          "What to make small (default: cross_entropy for classes, mean_squared_error for numbers)");
   o.text("--optimizer", optimizer_, "NAME", "How to step, for example \"sgd(momentum=0.9)\"");
@@ -144,7 +149,8 @@ void Train::options(Options& o) {
   o.text("--plot", plot_, "FILE.svg", "With --find-lr: where to draw the losses");
   o.text("--init", init_, "NAME", "How all weights start (default: by activation)");
   o.real("--validation", validation_, 0, 0.9,
-         "Fraction of the training rows kept for validation after each epoch");
+         "Fraction of the training rows kept for validation after each epoch (default: 0; for "
+         "tables without --epochs 0.15)");
   o.real("--test", test_, 0, 0.9,
          "Fraction kept for the final test where the data set has no test rows of its own");
   o.integer("--patience", patience_, 0, 1'000'000'000,
@@ -153,6 +159,7 @@ void Train::options(Options& o) {
   o.text("--best", best_, "METRIC",
          "What says which epoch is best, and keeps its weights: loss or a metric, of the "
          "validation rows if any (default: loss with --patience, else the last epoch stays)");
+  o.flag("--balanced", balanced_, "Give every class the same part in the loss");
   o.integer("--seed", seed_, 0, no_limit, "Of the weights, the order of rows and the splits");
   o.integer("--threads", threads_, 0, 1024, "Threads to compute with (0: every core)");
   o.text("--out", out_, "FOLDER",
@@ -176,8 +183,9 @@ std::string Train::configuration() const {
   return configuration_of_run(resume_);
 }
 
-Parts Train::open_parts(ModelInfo& info) const {
-  Parts parts = split(open_source(source_));
+Parts Train::open_rows(ModelInfo& info) {
+  validation_ = validation_fraction();
+  Parts parts = open_parts(source_, validation_, test_, static_cast<uint64_t>(seed_));
   info = describe_rows(parts.train);
   prepare_rows(parts.train, info);
   if (parts.validation) prepare_rows(*parts.validation, info);
@@ -187,23 +195,26 @@ Parts Train::open_parts(ModelInfo& info) const {
 
 int Train::run(Console& console) {
   ModelInfo info;
-  Parts parts = open_parts(info);
+  Parts parts = open_rows(info);
+  complete(parts);
 
   FitOptions options;
-  options.loss = loss_.empty() ? default_loss(parts.train)
-                               : usage("--loss", [&] { return loss_named(loss_); });
+  options.loss = make_loss(parts.train);
   info.loss = options.loss.text();
   options.augment = usage("--augment", [&] { return augmentation_named(augment_); });
   const auto mixes = [](const auto& part) { return part.row().mixes; };
-  Network net = make_network(parts.train);
+  Network net = make_network(parts.train, options.loss);
+  options.loss_weight = loss_weight(net, parts.train, options.loss);
   const bool labels = parts.train.is_classification() && parts.train.target_shape().empty();
   if (labels && std::ranges::any_of(options.augment.parts(), mixes)) {
     parts.train = data::one_hot(std::move(parts.train));
   }
-  options.epochs = static_cast<int>(epochs_);
+  const int64_t steps_of_epoch = (parts.train.size() + batch_ - 1) / batch_;
+  const int64_t epochs = epochs_ > 0 ? epochs_ : (steps_ + steps_of_epoch - 1) / steps_of_epoch;
+  options.epochs = static_cast<int>(std::min(epochs, most_epochs));
   options.steps = steps_;
   options.batch = batch_;
-  options.optimizer = make_optimizer((parts.train.size() + batch_ - 1) / batch_);
+  options.optimizer = make_optimizer(steps_of_epoch, options.epochs);
   options.validation = parts.validation ? &*parts.validation : nullptr;
   options.seed = static_cast<uint64_t>(seed_);
   options.device = Device::cpu(static_cast<int>(threads_));
@@ -226,7 +237,7 @@ int Train::run(Console& console) {
 
   folder.watch(net, parts.train, options);
   Trainer trainer(net, parts.train, options);
-  introduce(console, net, parts, info);
+  introduce(console, net, parts, info, options.epochs);
   if (resume_.empty()) {
     folder.start(resolved());
   } else {
@@ -244,7 +255,9 @@ int Train::run(Console& console) {
                           "train --resume ", out_));
     }
   }();
-  return finish(console, net, info, history, parts, folder);
+  const int code = finish(console, net, info, history, parts, folder);
+  if (code == exit_ok && is_table(parts.train)) compare(console, parts, options);
+  return code;
 }
 
 CheckpointOptions Train::checkpoint_options(const RunFolder& folder) const {
@@ -289,35 +302,48 @@ void Train::resume(Console& console, Trainer& trainer, RunFolder& folder) {
                    : cat("going on after step ", trainer.steps(), ", from ", resumed.path));
 }
 
-Parts Train::split(TrainTest both) const {
-  Parts parts;
-  const auto seed = static_cast<uint64_t>(seed_);
-  const auto cut = [](const Dataset& rows, double share, uint64_t seed_of_order) {
-    return is_series(rows) ? cut_in_time(rows, share) : rows.split(1 - share, seed_of_order);
-  };
-  if (both.test.size() > 0) {
-    parts.test = std::move(both.test);
-  } else if (test_ > 0 && both.train.size() >= 20) {
-    auto [kept, held] = cut(both.train, test_, seed);
-    both.train = std::move(kept);
-    parts.test = std::move(held);
-  }
-  if (validation_ > 0) {
-    auto [kept, held] = cut(both.train, validation_, seed + 1);
-    both.train = std::move(kept);
-    if (held.size() > 0) parts.validation = std::move(held);
-  }
-  if (both.train.size() == 0) {
-    throw ArgumentError(cat("the data set \"", source_.data,
-                            "\" leaves no rows to train with; keep fewer for --validation and "
-                            "--test"));
-  }
-  parts.train = std::move(both.train);
-  return parts;
+/// NaN leaves it to the kind of data.
+double Train::validation_fraction() const {
+  const bool stops_early = (epochs_ == 0 && steps_ == 0) || patience_ > 0;
+  return std::isnan(validation_) && !stops_early ? 0 : validation_;
 }
 
-Network Train::make_network(const Dataset& train) {
-  if (net_.empty()) net_ = default_net(train);
+/// What the command line left open.
+void Train::complete(const Parts& parts) {
+  const Recipe recipe = recipe_for(parts.train, parts.validation.has_value());
+  const bool open = epochs_ == 0 && steps_ == 0;
+  if (patience_ < 0) patience_ = open ? recipe.patience : 0;
+  if (open) epochs_ = recipe.epochs;
+  if (batch_ == 0) batch_ = recipe.batch;
+  if (net_.empty()) net_ = recipe.net;
+}
+
+Loss Train::make_loss(const Dataset& train) const {
+  if (balanced_ && (!loss_.empty() || !train.is_classification())) {
+    throw UsageError(
+        "--balanced weighs the classes of cross_entropy: it needs a target of classes, "
+        "and no --loss");
+  }
+  if (!loss_.empty()) return usage("--loss", [&] { return loss_named(loss_); });
+  if (!balanced_) return default_loss(train);
+  return Loss("cross_entropy", {0.0, balanced_class_weights(train)});  // 0: no smoothing
+}
+
+/// How good simple answers are on the same rows.
+void Train::compare(Console& console, const Parts& parts, const FitOptions& options) const {
+  for (const Baseline& baseline : baselines(parts, options)) {
+    if (console.json()) {
+      Json object{{"event", "baseline"}, {"name", baseline.name}};
+      add_scores(object, "test_", baseline.result);
+      console.event(object);
+    } else {
+      console.note(cat("for comparison, ", baseline.name, ": ",
+                       scores_text(baseline.result.loss, baseline.result.metrics)));
+    }
+  }
+}
+
+Network Train::make_network(const Dataset& train, const Loss& loss) {
   return usage("--net", [&] {
     const Where nowhere;  // a user of the shell has no use for this line
     if (net_.starts_with('@')) net_ = read_text(net_.substr(1), max_net_text);
@@ -334,14 +360,15 @@ Network Train::make_network(const Dataset& train) {
     for (Layer& layer : layers) {
       if (!init_.empty() && layer.has_argument("weights")) layer = layer.with("weights", init_);
     }
-    return Network(std::move(layers));
+    return Network(with_ends(std::move(layers), train, loss));
   });
 }
 
-Optimizer Train::make_optimizer(int64_t steps_of_epoch) const {
+Optimizer Train::make_optimizer(int64_t steps_of_epoch, int64_t epochs) const {
   Optimizer optimizer = usage("--optimizer", [&] { return optimizer_named(optimizer_); });
   if (!std::isnan(rate_) || !schedule_.empty()) {
-    const int64_t steps = std::max<int64_t>(1, steps_of_epoch * epochs_ / accumulate_);
+    const int64_t all = epochs_ > 0 ? steps_of_epoch * epochs : steps_;
+    const int64_t steps = std::max<int64_t>(1, all / accumulate_);
     optimizer =
         usage("--lr", [&] { return with_learning_rate(optimizer, rate_of(optimizer, steps)); });
   }
@@ -364,7 +391,7 @@ Schedule Train::rate_of(const Optimizer& optimizer, int64_t steps) const {
 }
 
 void Train::introduce(Console& console, const Network& net, const Parts& parts,
-                      const ModelInfo& info) const {
+                      const ModelInfo& info, int epochs) const {
   const NetworkInfo& size = net.info();
   if (console.json()) {
     if (console.quiet()) return;
@@ -378,9 +405,11 @@ void Train::introduce(Console& console, const Network& net, const Parts& parts,
                           {"neurons", size.neurons},
                           {"parameters", size.parameters},
                           {"loss", info.loss},
-                          {"epochs", epochs_},
+                          {"epochs", epochs},
                           {"batch", batch_}});
   }
+  const Schema& schema = parts.train.schema;
+  if (!schema.columns.empty()) console.note(columns_text(schema));
   console.note(cat(info.dataset, ": ", parts.train.size(), " rows to train with",
                    parts.validation ? cat(", ", parts.validation->size(), " to validate") : "",
                    parts.test ? cat(", ", parts.test->size(), " to test") : "",
@@ -403,6 +432,10 @@ int Train::finish(Console& console, const Network& net, const ModelInfo& info,
       forecasts = compare_forecasts(net, *parts.test, Device::cpu(static_cast<int>(threads_)));
       done["naive_mae"] = forecasts->naive;
     }
+  }
+  if (history.best_epoch > 0) {
+    done["best_epoch"] = history.best_epoch;
+    console.note(cat("kept the weights of epoch ", history.best_epoch, ", the best"));
   }
   done["seconds"] = history.seconds;
   done["weights_sha256"] = weights_sha256(net);
@@ -452,7 +485,7 @@ Judges judges_of(const std::string& configuration) {
   Train train;
   read_config(train, configuration);
   ModelInfo info;
-  const Parts parts = train.open_parts(info);
+  const Parts parts = train.open_rows(info);
   const auto [rows, name] = judges(parts);
   return {*rows, name};
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "soma/table.h"
 #include "soma/tensor.h"
 
 namespace soma {
@@ -26,12 +28,15 @@ struct NamedTensor {
 /// gathered.
 struct Dataset {
   std::string name;
-  Tensor inputs{Shape{0}};  ///< [n, …], any element type
+  /// [n, …], any element type. NaN in a table is a missing value.
+  Tensor inputs{Shape{0}};
   /// classes: i32 [n], or [n, …] per step, where a negative label counts for nothing; numbers: f32
   /// [n, k]
   Tensor targets{Shape{0}};
-  std::vector<std::string> class_names;    ///< by label; may be empty
-  std::vector<std::string> feature_names;  ///< by column of a table; may be empty
+  std::vector<std::string> class_names;  ///< by label; may be empty
+  Schema schema = {};                    ///< of a table; else without columns
+  /// f32 [n]: how often each row counts in training and in the loss; empty: all the same.
+  Tensor weights{Shape{0}};
   double input_scale = 1;
   double input_shift = 0;
   std::string origin;  ///< The file or folder it was read from; "" for one that was made
@@ -129,7 +134,7 @@ enum class CsvHeader {
   absent
 };
 enum class CsvTarget {
-  automatic,  ///< classes when the first value is text, or when all are integers of few kinds
+  automatic,  ///< classes when the values are text, or integers of few kinds
   classes,
   numbers,
   none  ///< the table has no target column: every column is an input
@@ -138,19 +143,72 @@ struct CsvOptions {
   std::string target = {};  ///< a column's name or its number from 0; "" is the last column
   CsvTarget target_kind = CsvTarget::automatic;
   CsvHeader header = CsvHeader::automatic;
-  char delimiter = 0;  ///< 0: comma, semicolon or tab, whichever the first line has most of
+  char delimiter = 0;  ///< 0: comma, semicolon, tab or bar, whichever the first line has most of
+  char decimal = '.';
   /// Integers count as classes up to this many kinds, if each occurs twice on average.
   int max_integer_classes = 20;
   std::vector<std::string> drop = {};  ///< columns to leave out, by name or number
-  /// When given, labels follow it and other classes are refused.
-  std::vector<std::string> class_names = {};
-  uint64_t max_bytes = default_max_bytes;
+  /// What columns are, where the rules find something else: {"zip", "category"}, {"day",
+  /// "date(d/m/y)"}.
+  std::vector<std::pair<std::string, std::string>> kinds = {};
+  std::string weight = {};  ///< a column that says how often each row counts; "" for none
+  /// Words for a missing value; an empty cell always is one.
+  std::vector<std::string> missing = {"NA", "N/A", "na", "n/a", "NaN", "nan", "null", "NULL", "?"};
+  int64_t limit = 0;       ///< only that many rows; 0 takes all
+  bool drop_text = false;  ///< columns of text are dropped, with a note, and not refused
 };
-/// A table of numbers from a CSV file (RFC 4180), compressed with gzip or not: inputs f32 [n,
-/// columns]. Classes get labels in sorted order, text by letters and integers by value. Throws
-/// FileError naming file, line and column for anything missing, ragged or not a number, and
+/// What the columns of a CSV file are (RFC 4180, compressed with gzip or not), by reading all of it
+/// once in constant memory. Columns that are always the same, that equal another or that number the
+/// rows are dropped, with a note. Categories are in sorted order, text by letters and integers by
+/// value; beyond 1,000 only the most frequent are kept. Throws FileError naming file, line and
+/// column for anything ragged or not a number among numbers, and for text columns, and
 /// ArgumentError for columns that do not exist.
+Schema read_schema(const std::string& path, const CsvOptions& options = {});
+
+/// The rows of a CSV file as a schema has them: inputs f32 [n, inputs], targets i32 [n] for classes
+/// or f32 [n, 1]. Columns are found by name, in any order, without the ones that are not needed.
+/// Rows without a target are left out; a file without the column has targets [n, 0]. `notes`
+/// receives a sentence for each column with categories that the schema does not know. Throws
+/// FileError.
+Dataset load_csv(const std::string& path, const Schema& schema,
+                 std::vector<std::string>* notes = nullptr);
+/// The same in parts, as stratified_split() cuts them, of which each is in memory once. Parts that
+/// together take more than `memory` bytes are kept in a temporary file that goes away with them.
+std::vector<Dataset> load_csv(const std::string& path, const Schema& schema,
+                              std::span<const double> fractions, uint64_t seed,
+                              uint64_t memory = uint64_t{4} << 30);
+/// Both steps at once.
 Dataset load_csv(const std::string& path, const CsvOptions& options = {});
+
+/// The rows of a CSV file one after the other, in constant memory.
+class CsvRows {
+ public:
+  /// `path` "-" is the standard input.
+  CsvRows(const std::string& path, const Schema& schema);
+  /// Rows of a text; `name` stands for the file in messages.
+  CsvRows(std::string_view text, const std::string& name, const Schema& schema);
+  ~CsvRows();
+  CsvRows(CsvRows&&) noexcept;
+
+  /// Reads the numbers of the next row into `inputs`, one for each input of the schema; false at
+  /// the end. Throws FileError.
+  bool next(std::span<float> inputs);
+  /// Of the row that was read: the number, or the label; NaN when it is missing.
+  float target() const;
+  float weight() const;
+  bool has_target() const;
+  /// A sentence for each column with categories that the schema does not know.
+  std::vector<std::string> notes() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Cuts into one part for each fraction, shuffled, with every class in each part as often as in
+/// all. The fractions add up to 1. The same seed gives the same parts on every machine.
+std::vector<Dataset> stratified_split(const Dataset& dataset, std::span<const double> fractions,
+                                      uint64_t seed);
 
 /// 60,000 training and 10,000 test images of clothes, 28 x 28 grey values in ten classes (Xiao,
 /// Rasul and Vollgraf, 2017). Looks in `folder` if given, else in $SOMA_DATA and where Debian's
@@ -160,6 +218,10 @@ TrainTest fashion_mnist(const std::string& folder = "");
 /// 150 flowers, four lengths in cm, three species (Fisher, 1936), as printed in the article. Part
 /// of the library: needs no file.
 Dataset iris();
+
+/// 344 penguins of three species: island, four lengths and weights, sex, with 19 values missing
+/// (Gorman, Williams and Fraser, 2014). Part of the library: needs no file.
+Dataset penguins();
 
 /// Monthly means of the number of sunspots from January 1749 to September 2013, f32 [3177]
 /// (WDC-SILSO, Royal Observatory of Belgium). Part of the library: needs no file.

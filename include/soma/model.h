@@ -12,21 +12,21 @@
 
 #include "soma/graph.h"
 #include "soma/network.h"
+#include "soma/table.h"
 
 namespace soma {
 
 /// What belongs to a model beside its network. All of it is optional.
 struct ModelInfo {
-  std::vector<std::string> class_names;    ///< By label.
-  std::vector<std::string> feature_names;  ///< By column of a table.
-  /// A network sees (raw · input_scale + input_shift - mean) / deviation. With empty mean and
-  /// deviation (else one for each number of a sample), nothing is subtracted.
+  std::vector<std::string> class_names = {};  ///< By label.
+  /// What the columns of a table are: data::load_csv() and CsvRows read the rows of a file by it.
+  Schema table = {};
+  /// A network sees raw · input_scale + input_shift.
   double input_scale = 1, input_shift = 0;
-  std::vector<double> input_mean, input_deviation;
-  std::string dataset;
-  std::string loss;                          ///< "cross_entropy": reads back with loss_named().
-  std::string training;                      ///< How it was trained: a command, options, results.
-  std::map<std::string, std::string> notes;  ///< Anything else, by a name of the user's.
+  std::string dataset = {};
+  std::string loss = {};      ///< "cross_entropy": reads back with loss_named().
+  std::string training = {};  ///< How it was trained: a command, options, results.
+  std::map<std::string, std::string> notes = {};  ///< Anything else, by a name of the user's.
   friend bool operator==(const ModelInfo&, const ModelInfo&) = default;
 };
 

@@ -108,6 +108,10 @@ class Tensor {
     return of(shape, std::vector<float>(values));
   }
   static Tensor scalar(double value, DType type = f32);
+  /// Zeros in a temporary file of the folder for such files (TMPDIR) that goes away with the
+  /// tensor: the system keeps in memory what is used and room allows. Copies are in memory. Throws
+  /// FileError.
+  static Tensor on_disk(Shape shape, DType type = f32);
 
   Tensor(const Tensor& other);
   Tensor(Tensor&& other) noexcept = default;
@@ -141,7 +145,9 @@ class Tensor {
  private:
   struct Free {
     void operator()(std::byte* pointer) const;
+    size_t mapped;  // bytes of a file; 0: none
   };
+  Tensor(Shape shape, DType type, std::unique_ptr<std::byte[], Free> buffer);
   void check(DType wanted) const;
 
   Shape shape_;

@@ -135,6 +135,7 @@ Callback early_stopping(int patience, double least_gain = 0, std::string metric 
 struct History {
   std::vector<EpochRecord> epochs;
   bool stopped = false;  ///< A callback ended the training.
+  int best_epoch = 0;    ///< Whose weights the network has, where FitOptions::best asks for it.
   double seconds = 0;
   int64_t steps = 0;
   /// What the optimizer kept: moments, the counter, averages of the weights.
@@ -175,7 +176,7 @@ struct FitOptions {
   std::vector<std::string> metrics = {};  ///< As in EvaluateOptions.
   std::vector<Callback> callbacks = {};
   /// What is made small is loss_weight times the loss, plus the weighted losses of other results,
-  /// plus what layers add (regularizers).
+  /// plus what layers add (regularizers). Divided by loss_weight it is reported.
   double loss_weight = 1;
   std::vector<OutputLoss> more_losses = {};
   /// History::optimizer_states of a training before, with the same optimizer: this one goes on from

@@ -1,6 +1,7 @@
 #include "src/base/file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,8 @@
 namespace soma {
 
 namespace {
+
+constexpr std::string_view temporary_suffix = ".soma-tmp";
 
 /// What the user can do about a system error, or "".
 std::string_view advice(int code) {
@@ -131,7 +134,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   if (exists && S_ISDIR(old.st_mode)) fail("write", path_, EISDIR);
   static std::atomic<unsigned> counter{0};
   do {
-    temporary_ = cat(path_, ".", ::getpid(), "-", counter++, ".tmp");
+    temporary_ = cat(path_, ".", ::getpid(), "-", counter++, temporary_suffix);
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   } while (descriptor_ < 0 && errno == EEXIST);
   if (descriptor_ < 0) fail("write", path_, errno);
@@ -158,6 +161,14 @@ void AtomicFile::commit() {
   flush_folder(path_);
 }
 
+void remove_temporaries(const std::string& folder) {
+  std::error_code ignored;  // in a folder that is read-only, writing will say so
+  for (const auto& file : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::string name = file.path().filename().string();
+    if (name.ends_with(temporary_suffix)) std::filesystem::remove(file.path(), ignored);
+  }
+}
+
 LogFile::LogFile(std::string path) : path_(std::move(path)) {
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail("write", path_, errno);
@@ -180,6 +191,25 @@ void write_file_atomic(const std::string& path, std::span<const std::byte> bytes
 void write_file_atomic(const std::string& path, std::string_view text) {
   write_file_atomic(path, bytes_of(text));
 }
+
+std::byte* map_temporary_file(size_t bytes) {
+  std::error_code ignored;
+  std::string path = (std::filesystem::temp_directory_path(ignored) / "soma-XXXXXX").string();
+  const int descriptor = ::mkstemp(path.data());
+  if (descriptor < 0) fail("make a temporary file", path, errno);
+  ::unlink(path.c_str());
+  // All blocks now: a full disk would otherwise end the program when it writes to the memory.
+  const int code = ::posix_fallocate(descriptor, 0, static_cast<off_t>(bytes));
+  void* const pointer =
+      code == 0 ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+                : MAP_FAILED;
+  const int error = code != 0 ? code : errno;
+  ::close(descriptor);
+  if (pointer == MAP_FAILED) fail(cat("make room for ", bytes, " bytes in"), path, error);
+  return static_cast<std::byte*>(pointer);
+}
+
+void unmap_file(std::byte* pointer, size_t bytes) { ::munmap(pointer, bytes); }
 
 void make_folder(const std::string& path) {
   std::error_code code;

@@ -76,9 +76,17 @@ class LogFile {
   int descriptor_ = -1;
 };
 
+/// Removes what is left in a folder of atomic files whose programs were killed. Nobody may be
+/// writing there.
+void remove_temporaries(const std::string& folder);
+
 /// Writes the whole file at once, atomically.
 void write_file_atomic(const std::string& path, std::span<const std::byte> bytes);
 void write_file_atomic(const std::string& path, std::string_view text);
+
+/// Zeros in the memory of a file without a name, which the system takes back when it is unmapped.
+std::byte* map_temporary_file(size_t bytes);
+void unmap_file(std::byte* pointer, size_t bytes);
 
 /// Makes the folder and those above it; an existing folder is fine.
 void make_folder(const std::string& path);

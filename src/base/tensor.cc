@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "soma/error.h"
+#include "src/base/file.h"
 #include "src/base/text.h"
 #include "src/base/visit.h"
 
@@ -72,7 +73,20 @@ std::ostream& operator<<(std::ostream& out, const Dims& dims) { return out << di
 std::ostream& operator<<(std::ostream& out, DType type) { return out << name_of(type); }
 
 void Tensor::Free::operator()(std::byte* pointer) const {
-  ::operator delete[](pointer, std::align_val_t{64});
+  if (mapped > 0) {
+    unmap_file(pointer, mapped);
+  } else {
+    ::operator delete[](pointer, std::align_val_t{64});
+  }
+}
+
+Tensor::Tensor(Shape shape, DType type, std::unique_ptr<std::byte[], Free> buffer)
+    : shape_(shape), type_(type), buffer_(std::move(buffer)) {}
+
+Tensor Tensor::on_disk(Shape shape, DType type) {
+  const size_t size = std::max<size_t>(static_cast<size_t>(shape.elements()) * size_of(type), 1);
+  return Tensor(shape, type,
+                std::unique_ptr<std::byte[], Free>(map_temporary_file(size), Free{size}));
 }
 
 Tensor::Tensor(Shape shape, DType type) : shape_(shape), type_(type) {

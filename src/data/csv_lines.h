@@ -1,13 +1,16 @@
-// Splits CSV text into records of cells (RFC 4180): quoted cells may hold delimiters, line breaks
-// and doubled quotes; lines end in LF or CRLF; a byte order mark and blank lines at the end are
-// skipped.
+// Splits CSV text into records of cells (RFC 4180) as it comes, holding one record at a time:
+// quoted cells may hold delimiters, line breaks and doubled quotes; lines end in LF or CRLF; a byte
+// order mark and blank lines at the end are skipped.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "src/data/gzip.h"
 
 namespace soma::data {
 
@@ -18,8 +21,11 @@ struct CsvCell {
 
 class CsvLines {
  public:
-  /// `text` must outlive the reader. A delimiter of 0 is chosen from the first line.
-  CsvLines(std::string_view text, char delimiter, const std::string& path);
+  /// A delimiter of 0 is chosen from the first line, and so is one that this line lacks if that may
+  /// be, blanks included. `name` stands for the file in messages.
+  enum class IfAbsent : bool { keep, choose };
+  CsvLines(std::unique_ptr<ByteSource> source, char delimiter, std::string name,
+           IfAbsent if_absent = IfAbsent::keep);
 
   /// Reads the next record; false at the end of the text.
   bool next(std::vector<CsvCell>& cells);
@@ -28,18 +34,24 @@ class CsvLines {
   char delimiter() const { return delimiter_; }
 
  private:
-  bool at_line_end() const;
-  bool skip_line_end();
+  bool refill();
+  bool ended(size_t at);
+  bool line_ends(size_t at);
+  bool parse(std::vector<CsvCell>& cells);
   CsvCell cell();
   CsvCell quoted_cell();
   [[noreturn]] void fail(int64_t line, const std::string& reason) const;
 
-  std::string_view text_;
+  std::unique_ptr<ByteSource> source_;
+  std::string name_;
+  std::vector<char> buffer_;
+  std::string_view text_;  // the part of the buffer that was not read as a record yet
+  bool all_here_ = false;  // the source has no more than text_
+  bool cut_ = false;       // the record at hand goes on behind text_
   size_t at_ = 0;
   int64_t line_ = 1;
   int64_t record_line_ = 0;
   char delimiter_;
-  const std::string& path_;
   std::deque<std::string> unescaped_;  // what cells with doubled quotes point to
 };
 

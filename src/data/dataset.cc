@@ -134,7 +134,8 @@ Dataset Dataset::rows(std::span<const int64_t> indices) const {
                take(*this, inputs, indices),
                take(*this, targets, indices),
                class_names,
-               feature_names,
+               schema,
+               weights.elements() > 0 ? take(*this, weights, indices) : weights,
                input_scale,
                input_shift,
                origin};

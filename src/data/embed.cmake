@@ -1,5 +1,5 @@
 # Small tables become part of the library: a header with their texts as string literals.
-foreach(table iris sunspots)
+foreach(table iris penguins sunspots)
   set(file ${PROJECT_SOURCE_DIR}/data/${table}.csv)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
   string(TOUPPER ${table} name)

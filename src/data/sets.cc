@@ -82,7 +82,7 @@ Dataset plane(std::string name, int64_t n) {
   dataset.name = std::move(name);
   dataset.inputs = Tensor({n, 2});
   dataset.targets = Tensor({n}, i32);
-  dataset.feature_names = {"x", "y"};
+  dataset.schema.columns = {{.name = "x"}, {.name = "y"}};
   dataset.class_names = {"first", "second"};
   return dataset;
 }
@@ -109,6 +109,12 @@ Dataset iris() {
   return dataset;
 }
 
+Dataset penguins() {
+  Dataset dataset = parse_csv(penguins_csv, "penguins.csv");
+  dataset.name = "penguins";
+  return dataset;
+}
+
 Tensor sunspots() {
   const Dataset table =
       parse_csv(sunspots_csv, "sunspots.csv", {.target_kind = CsvTarget::none, .drop = {"month"}});
@@ -119,7 +125,7 @@ Dataset xor_gate() {
   Dataset dataset =
       in_memory(Tensor::of({4, 2}, {0, 0, 0, 1, 1, 0, 1, 1}), Tensor::of({4, 1}, {0, 1, 1, 0}));
   dataset.name = "xor";
-  dataset.feature_names = {"a", "b"};
+  dataset.schema.columns = {{.name = "a"}, {.name = "b"}};
   return dataset;
 }
 
@@ -169,6 +175,11 @@ std::span<const NamedDataset> registry() {
        "Fisher (1936), as distributed with R and scikit-learn", "BSD-3-Clause (that copy)",
        [](Folder) {
          return TrainTest{iris(), {}};
+       }},
+      {"penguins", "three species of penguins by island, sizes and sex; values are missing", "344",
+       "6", "Gorman, Williams, Fraser (2014), Palmer Station LTER", "CC0-1.0",
+       [](Folder) {
+         return TrainTest{penguins(), {}};
        }},
       {"sunspots", "the number of sunspots in the next 12 months, from that in 132", "2,399 + 624",
        "132 x 1", "WDC-SILSO, Royal Observatory of Belgium, 1749 to 2013, as in R's datasets",

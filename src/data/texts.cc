@@ -122,8 +122,7 @@ LabelledTexts load_text_folder(const std::string& folder,
 LabelledTexts load_text_table(const std::string& path, const std::string& text_column,
                               const std::string& label_column,
                               const std::vector<std::string>& class_names) {
-  const std::string content = text_of(path);
-  CsvLines lines(content, path.find(".tsv") != path.npos ? '\t' : '\0', path);
+  CsvLines lines(open_maybe_gzip(path), path.find(".tsv") != path.npos ? '\t' : '\0', path);
   std::vector<CsvCell> cells;
   if (!lines.next(cells)) throw FileError(cat("\"", path, "\" is empty; it has no texts"));
   const Columns columns = find_columns(path, cells, text_column, label_column);

@@ -1,5 +1,6 @@
 // What the network got right and wrong.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <numeric>
 
@@ -17,7 +18,7 @@ namespace {
 constexpr size_t most_classes = 40;   // of a readable confusion matrix
 constexpr size_t most_columns = 3;    // of numbers, each with figures of its own
 constexpr size_t most_points = 2000;  // of a scatter plot
-constexpr size_t most_pictures = 24, most_mistakes = 12, most_features = 8;
+constexpr size_t most_pictures = 24, most_mistakes = 12, most_features = 10;
 
 std::string one_chart(Chart chart) {
   chart.width = 440;
@@ -157,13 +158,13 @@ std::string calibration_figure(const std::vector<Judgement::Answer>& answers) {
 
 // ---------------------------------------------------------------- numbers
 
-/// One column of the targets.
-struct Column {
+/// One number of the targets of all rows.
+struct Answered {
   std::vector<double> wanted, found;
 };
 
-Column column_of(const Judgement& judgement, int64_t column) {
-  Column result;
+Answered column_of(const Judgement& judgement, int64_t column) {
+  Answered result;
   for (size_t i = static_cast<size_t>(column); i < judgement.wanted.size();
        i += static_cast<size_t>(judgement.width)) {
     result.wanted.push_back(judgement.wanted[i]);
@@ -172,7 +173,7 @@ Column column_of(const Judgement& judgement, int64_t column) {
   return result;
 }
 
-std::string scatter_figure(const Column& column, const std::string& title) {
+std::string scatter_figure(const Answered& column, const std::string& title) {
   const size_t count = column.wanted.size(), every = (count + most_points - 1) / most_points;
   Curve points{"rows", {}, {}, false, Curve::Kind::points};
   double least = HUGE_VAL, most = -HUGE_VAL;
@@ -211,7 +212,7 @@ std::string scatter_figure(const Column& column, const std::string& title) {
                      table);
 }
 
-std::string residual_figure(const Column& column) {
+std::string residual_figure(const Answered& column) {
   constexpr size_t bins = 25;
   std::vector<double> residuals;
   double sum = 0, squares = 0, least = HUGE_VAL, most = -HUGE_VAL;
@@ -252,12 +253,25 @@ std::string residual_figure(const Column& column) {
 
 // ---------------------------------------------------------------- mistakes
 
-/// The number as it was before it was scaled for the network.
-double raw_value(const Dataset& rows, const ModelInfo& info, int64_t row, int64_t feature) {
-  const double value = rows.inputs.at(row * rows.features() + feature);
-  const auto i = static_cast<size_t>(feature);
-  if (i >= info.input_mean.size()) return value;
-  return value * info.input_deviation[i] + info.input_mean[i];
+/// A number of a table as the file had it.
+std::string cell_of(double value, const Column& column) {
+  if (std::isnan(value)) return "";
+  const auto word = [&](std::string_view other) {
+    const bool known = value >= 0 && value < static_cast<double>(column.categories.size());
+    return known ? column.categories[static_cast<size_t>(value)] : std::string(other);
+  };
+  switch (column.kind) {
+    case ColumnKind::category: return word("other");
+    case ColumnKind::yes_no: return word("");
+    case ColumnKind::date: {
+      using namespace std::chrono;
+      const year_month_day day(sys_days(days(static_cast<int>(std::floor(value)))));
+      const auto two = [](unsigned n) { return cat(n < 10 ? "0" : "", n); };
+      return cat(static_cast<int>(day.year()), "-", two(static_cast<unsigned>(day.month())), "-",
+                 two(static_cast<unsigned>(day.day())));
+    }
+    default: return brief_of(value);
+  }
 }
 
 /// The beginning of a text, or what stands before the token at fault.
@@ -274,21 +288,20 @@ std::string text_of(const Dataset& rows, const Tokenizer& tokenizer,
   return goes_on ? text : excerpt(text, 160);
 }
 
-/// The first numbers of a row, with their names where they have some.
-void add_features(HtmlTable& table, const Dataset& rows, const ModelInfo& info,
-                  std::span<const int64_t> picked) {
-  std::vector<std::string> names =
-      info.feature_names.empty() ? rows.feature_names : info.feature_names;
-  if (static_cast<int64_t>(names.size()) != rows.features()) names.clear();
+/// The first numbers of a row; of a table as its file has them.
+void add_features(HtmlTable& table, const Dataset& rows, std::span<const int64_t> picked) {
+  const std::vector<const Column*> columns = rows.schema.inputs();
+  const bool named = static_cast<int64_t>(columns.size()) == rows.features();
   const auto shown = std::min<int64_t>(most_features, rows.features());
   for (int64_t k = 0; k < shown; ++k) {
-    const auto i = static_cast<size_t>(k);
-    table.heading.push_back(i < names.size() ? names[i] : cat("input ", k));
+    table.heading.push_back(named ? columns[static_cast<size_t>(k)]->name : cat("input ", k));
   }
   if (shown < rows.features()) table.heading.emplace_back("…");
   for (size_t r = 0; r < picked.size(); ++r) {
     for (int64_t k = 0; k < shown; ++k) {
-      table.rows[r].push_back(brief_of(raw_value(rows, info, picked[r], k)));
+      const double value = rows.inputs.at(picked[r] * rows.features() + k);
+      table.rows[r].push_back(named ? cell_of(value, *columns[static_cast<size_t>(k)])
+                                    : brief_of(value));
     }
     if (shown < rows.features()) table.rows[r].emplace_back("…");
   }
@@ -324,7 +337,7 @@ std::string results_section(const Judgement& judgement, const std::string& rows_
   }
   const auto columns = std::min<int64_t>(most_columns, judgement.width);
   for (int64_t k = 0; k < columns; ++k) {
-    const Column column = column_of(judgement, k);
+    const Answered column = column_of(judgement, k);
     const std::string of = judgement.width > 1 ? cat(" of number ", k) : "";
     figures += scatter_figure(column, cat("Answers and targets", of));
     figures += residual_figure(column);
@@ -374,7 +387,7 @@ std::string mistakes_section(const Judgement& judgement, const ModelInfo& info, 
           table.rows[i].push_back(text_of(rows, tokenizer, wrong[i]));
         }
       } else {
-        add_features(table, rows, info, picked);
+        add_features(table, rows, picked);
       }
       content += html_of(table);
     }
@@ -398,7 +411,7 @@ std::string mistakes_section(const Judgement& judgement, const ModelInfo& info, 
     if (width > 1)
       table.rows.back().insert(table.rows.back().begin() + 1, std::to_string(i % width));
   }
-  add_features(table, rows, info, picked);
+  add_features(table, rows, picked);
   return html_section("Worst mistakes",
                       cat("<p>The ", rows_name, " whose answers are farthest from their targets. ",
                           "Rows are counted from 0.</p>\n", html_of(table)));

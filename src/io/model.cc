@@ -1,6 +1,7 @@
 // Model files: writing a network into a safetensors container, and reading one that may be hostile.
 #include "soma/model.h"
 
+#include <concepts>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -19,36 +20,119 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view format_name = "soma", format_version = "1";
 constexpr size_t max_network_text = size_t{1} << 20;
 
-// ---- ModelInfo as metadata: one list of its fields serves both directions
+// ---- ModelInfo as metadata: one list of the fields of each struct serves both directions
 
-template <class Info, class F>
-void info_fields(Info& info, F&& field) {
+template <class F>
+void fields(auto& info, F&& field) requires std::same_as<std::decay_t<decltype(info)>, ModelInfo> {
   field("class_names", info.class_names);
-  field("feature_names", info.feature_names);
+  field("table", info.table);
   field("input_scale", info.input_scale);
   field("input_shift", info.input_shift);
-  field("input_mean", info.input_mean);
-  field("input_deviation", info.input_deviation);
   field("dataset", info.dataset);
   field("loss", info.loss);
   field("training", info.training);
   field("notes", info.notes);
 }
+template <class F>
+void fields(auto& table, F&& field) requires std::same_as<std::decay_t<decltype(table)>, Schema> {
+  field("columns", table.columns);
+  field("delimiter", table.delimiter);
+  field("decimal", table.decimal);
+  field("header", table.header);
+  field("missing", table.missing);
+  field("rows", table.rows);
+  field("without_target", table.without_target);
+}
+template <class F>
+void fields(auto& column, F&& field) requires std::same_as<std::decay_t<decltype(column)>, Column> {
+  field("name", column.name);
+  field("kind", column.kind);
+  field("use", column.use);
+  field("note", column.note);
+  field("categories", column.categories);
+  field("counts", column.counts);
+  field("date", column.date);
+  field("missing", column.missing);
+  field("least", column.least);
+  field("mean", column.mean);
+  field("most", column.most);
+}
+template <class T>
+concept HasFields = requires(T& value) {
+  fields(value, [](const char*, auto&) {});
+};
+constexpr ColumnKind last_of(ColumnKind) { return ColumnKind::text; }
+constexpr ColumnUse last_of(ColumnUse) { return ColumnUse::dropped; }
 
-std::string info_text(const ModelInfo& info) {
-  Json root = Json::object();
-  const ModelInfo plain;
-  info_fields(info, [&](const char* name, const auto& value) {
-    bool is_default = false;
-    info_fields(plain, [&](const char* other, const auto& fallback) {
-      if constexpr (std::is_same_v<decltype(value), decltype(fallback)>) {
-        is_default |= std::string_view(name) == other && value == fallback;
+Json json_of(const std::vector<Column>& columns);
+Json json_of(char c) { return std::string(1, c); }
+template <class T>
+Json json_of(const T& value) {
+  if constexpr (std::is_enum_v<T>) {
+    return std::string(name_of(value));
+  } else if constexpr (HasFields<const T>) {
+    Json object = Json::object();
+    const T plain;
+    fields(value, [&](const char* name, const auto& item) {
+      bool is_default = false;  // those are left out
+      fields(plain, [&](const char* other, const auto& fallback) {
+        if constexpr (std::is_same_v<decltype(item), decltype(fallback)>) {
+          is_default |= std::string_view(name) == other && item == fallback;
+        }
+      });
+      if (!is_default) object[name] = json_of(item);
+    });
+    return object;
+  } else {
+    return value;
+  }
+}
+Json json_of(const std::vector<Column>& columns) {
+  Json list = Json::array();
+  for (const Column& column : columns) list.push_back(json_of(column));
+  return list;
+}
+
+void read_json(const Json& json, std::vector<Column>& columns);
+void read_json(const Json& json, char& c) {
+  const auto text = json.get<std::string>();
+  if (text.size() != 1) throw FileError(cat("\"", excerpt(text), "\" is not one character"));
+  c = text[0];
+}
+template <class T>
+void read_json(const Json& json, T& value) {
+  if constexpr (std::is_enum_v<T>) {
+    const auto name = json.get<std::string>();
+    for (int i = 0; i <= static_cast<int>(last_of(value)); ++i) {
+      value = static_cast<T>(i);
+      if (name_of(value) == name) return;
+    }
+    throw FileError(cat("\"", excerpt(name), "\" is no kind or use of a column"));
+  } else if constexpr (HasFields<T>) {
+    if (!json.is_object()) throw FileError("the \"info\" has something else than a JSON object");
+    size_t known = 0;
+    fields(value, [&](const char* name, auto& item) {
+      const auto found = json.find(name);
+      if (found == json.end()) return;
+      ++known;
+      try {
+        read_json(*found, item);
+      } catch (const Json::exception&) {
+        throw FileError(cat("the \"", name, "\" of the model is of the wrong type"));
       }
     });
-    if (!is_default) root[name] = value;
-  });
+    if (known != json.size()) throw FileError("the \"info\" has entries that are not known");
+  } else {
+    json.get_to(value);
+  }
+}
+void read_json(const Json& json, std::vector<Column>& columns) {
+  for (const Json& item : json.get<std::vector<Json>>()) read_json(item, columns.emplace_back());
+}
+
+std::string info_text(const ModelInfo& info) {
   try {
-    return root.dump();
+    return json_of(info).dump();
   } catch (const Json::exception&) {
     throw ArgumentError("the information about a model must be UTF-8 text and finite numbers");
   }
@@ -58,18 +142,7 @@ ModelInfo parse_info(const std::string& text) {
   const Json root = Json::parse(text, nullptr, false);
   if (!root.is_object()) throw FileError("the \"info\" is no JSON object");
   ModelInfo info;
-  size_t known = 0;
-  info_fields(info, [&](const char* name, auto& value) {
-    const auto found = root.find(name);
-    if (found == root.end()) return;
-    ++known;
-    try {
-      found->get_to(value);
-    } catch (const Json::exception&) {
-      throw FileError(cat("the \"", name, "\" of the model is of the wrong type"));
-    }
-  });
-  if (known != root.size()) throw FileError("the \"info\" has entries that are not known");
+  read_json(root, info);
   return info;
 }
 
@@ -137,12 +210,9 @@ Contents read_contents(const std::string& path) {
 }
 
 void check_info(const ModelInfo& info, const Shape& sample) {
-  const auto numbers = static_cast<size_t>(sample.elements());
-  for (const auto* list : {&info.input_mean, &info.input_deviation}) {
-    if (!list->empty() && list->size() != numbers) {
-      throw FileError(
-          cat("the scaling of the inputs has ", list->size(), " numbers, a sample has ", numbers));
-    }
+  const auto inputs = static_cast<int64_t>(info.table.inputs().size());
+  if (inputs > 0 && (sample.rank() == 0 || inputs != sample[sample.rank() - 1])) {  // of each step
+    throw FileError(cat("the table has ", inputs, " inputs, but a sample is ", sample));
   }
 }
 

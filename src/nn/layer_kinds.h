@@ -3,6 +3,7 @@
 
 #include "soma/layers.h"
 #include "soma/regularizers.h"
+#include "src/nn/encodings.h"
 #include "src/nn/layer_arguments.h"
 #include "src/nn/layers_attention.h"
 #include "src/nn/recurrent_arguments.h"

@@ -75,11 +75,7 @@ Container read_checkpoint(const std::string& path) {
 
 CheckpointFolder::CheckpointFolder(std::string path) : path_(std::move(path)) {
   make_folder(path_);
-  for (const auto& file : fs::directory_iterator(path_)) {
-    const std::string name = file.path().filename().string();
-    std::error_code ignored;  // in a folder that is read-only, writing will say so
-    if (name.starts_with(prefix) && name.ends_with(".tmp")) fs::remove(file.path(), ignored);
-  }
+  remove_temporaries(path_);
 }
 
 std::string CheckpointFolder::path_of(int64_t steps) const {

@@ -52,6 +52,7 @@ Program::Program(const Graph& graph, const Network& net, const Objective& object
       numbers_ = plan_.input<float>(name);
     }
   }
+  if (dataset.weights.elements() > 0) feed("sample_weight", dataset.weights);
   for (const NetworkInput& input : net.inputs().subspan(1)) {
     feed(input.name, dataset.more_input(input.name));
   }
@@ -142,17 +143,20 @@ LossGraph::LossGraph(const Network& net, const Dataset& dataset, const Objective
     return all.at(name.empty() ? net.outputs().back() : name);
   };
   const Value out = output(objective.output);
-  loss = loss_of(objective.loss, objective.target, out, wanted);
+  const bool weighted = dataset.weights.elements() > 0;
+  const Value weights = weighted ? graph.input("sample_weight", {rows}) : Value{};
+  loss = loss_of(objective.loss, objective.target, out, wanted, weights);
   if (objective.weight != 1) loss = objective.weight * loss;
   for (const auto& [spec, target] : objective.more) {
     const Value goal = spec.target.empty() ? wanted
                                            : graph.input(cat("target/", spec.output),
                                                          batch_of(target.shape), target.type);
-    loss = loss + spec.weight * loss_of(spec.loss, target, output(spec.output), goal);
+    loss = loss + spec.weight * loss_of(spec.loss, target, output(spec.output), goal, weights);
   }
   for (const Value penalty : penalties) loss = loss + penalty;
   graph.output("output", out);
-  graph.output("loss", loss);
+  // As large as the loss itself, to compare with that of other data.
+  graph.output("loss", objective.weight == 0 ? loss : loss / objective.weight);
 }
 
 }  // namespace soma::train

@@ -110,6 +110,7 @@ void Training::keep_if_best() {
 
 void Training::use_best() {
   if (best_epoch_ == 0) return;
+  history_.best_epoch = best_epoch_;
   for (const auto& [name, tensor] : best_) {  // in place: plans are bound to the memory
     std::memcpy(net_.tensors().at(name).raw(), tensor.raw(), tensor.bytes());
   }

@@ -22,6 +22,12 @@ void check_inputs(const Network& net, const Dataset& dataset) {
                          ", but the network takes ", net.sample_shape(),
                          "; give the network an input layer of the shape of the data"));
   }
+  const Tensor& weights = dataset.weights;
+  if (weights.elements() > 0 &&
+      (weights.shape() != Shape{dataset.size()} || weights.type() != f32)) {
+    throw ShapeError(cat("the weights of ", name_of(dataset), " are ", weights.type(),
+                         weights.shape(), "; give one f32 for each of ", dataset.size(), " rows"));
+  }
   for (const NetworkInput& input : net.inputs().subspan(1)) {
     const Tensor& more = dataset.more_input(input.name);
     Shape wanted{dataset.size()};
@@ -89,9 +95,9 @@ Target labels_target(const Shape& output, const Dataset& dataset, const Loss& lo
 
 }  // namespace
 
-Value loss_of(const Loss& loss, const Target& target, Value output, Value wanted) {
-  if (!target.one_hot) return loss(output, wanted);
-  return loss(output, one_hot(wanted, target.width, output.type()));
+Value loss_of(const Loss& loss, const Target& target, Value output, Value wanted, Value weights) {
+  if (target.one_hot) wanted = one_hot(wanted, target.width, output.type());
+  return loss(output, wanted, weights);
 }
 
 static Target check_output(const Network& net, const std::string& layer, const Dataset& dataset,

@@ -27,7 +27,9 @@ struct Target {
 Target check_fit(const Network& net, const Dataset& dataset, const Loss& loss,
                  std::string_view output = "", std::string_view target = "");
 
-/// The loss of outputs [rows, …] against targets of that kind.
-Value loss_of(const Loss& loss, const Target& target, Value output, Value wanted);
+/// The loss of outputs [rows, …] against targets of that kind, with weights [rows] if there are
+/// any.
+Value loss_of(const Loss& loss, const Target& target, Value output, Value wanted,
+              Value weights = {});
 
 }  // namespace soma::train

@@ -80,8 +80,21 @@ const std::vector<Case> cases = {
     {"ragged table", {"train", "{folder}/ragged.csv"}, 1, {"ragged.csv", "3"}},
     {"text in a column of numbers", {"train", "{folder}/words.csv"}, 1, {"words.csv", "hello"}},
     {"unknown target column", {"train", table, "--target", "prize"}, 1, {"prize", "price"}},
+    {"task that is none", {"train", table, "--task", "ranking"}, 2, {"--task", "ranking", "regression"}},
+    {"two classes asked for", {"train", table, "--task", "binary", "--target", "a"}, 2, {"binary", "40"}},
+    {"column without a kind", {"train", table, "--column", "a"}, 2, {"--column", "NAME=KIND"}},
+    {"column of no kind", {"train", table, "--column", "a=colour"}, 1, {"colour", "category"}},
+    {"column that is not there", {"train", table, "--column", "aa=category"}, 1, {"aa", "table.csv"}},
+    {"dropped column that is not there", {"train", table, "--drop", "prise"}, 1, {"prise", "price"}},
+    {"dropped target", {"train", table, "--drop", "price"}, 1, {"price", "dropped"}},
+    {"delimiter of two characters", {"train", table, "--delimiter", "ab"}, 2, {"--delimiter", "ab"}},
+    {"delimiter that is not there", {"train", table, "--delimiter", "|"}, 1, {"table.csv", "no column as input"}},
+    {"header neither there nor not", {"data", table, "--header", "maybe"}, 2, {"--header", "maybe"}},
+    {"weights that are text", {"train", "{folder}/people.csv", "--weight", "name"}, 1, {"people.csv", "name"}},
+    {"column of text", {"train", "{folder}/people.csv"}, 1, {"people.csv", "line 2", "\"name\" holds text", "--drop"}},
+    {"target of text", {"train", "{folder}/people.csv", "--target", "name"}, 1, {"name", "holds text"}},
     {"wrong number of outputs", {"train", "iris", "--net", "8 relu, 2"}, 1, {"2", "3"}},
-    {"input that does not fit", {"train", "iris", "--net", "input 7, 8 relu, 3"}, 1, {"7", "4"}},
+    {"input that does not fit", {"train", "iris", "--net", "input 7, 8 relu, 3"}, 2, {"7", "4"}},
     {"one output for three classes", {"train", "iris", "--net", "8 relu, 1", "--loss", "hinge"}, 1, {"3 classes", "1 neuron"}},
     {"softmax before cross-entropy", {"train", "iris", "--net", "8 relu, 3, softmax"}, 1, {"softmax"}},
     {"classes loss on numbers", {"train", table, "--loss", "cross_entropy"}, 1, {"cross_entropy"}},
@@ -109,12 +122,12 @@ const std::vector<Case> cases = {
     {"drawing into nowhere", {"inspect", model, "--graph", "{folder}/none/net.svg"}, 1, {"net.svg"}},
     // -- rows to predict
     {"no row", {"predict", model}, 1, {"no row"}, ""},
-    {"row too short", {"predict", model}, 1, {"line 1", "3 numbers", "4 numbers"}, "1 2 3\n"},
-    {"row too long", {"predict", model}, 1, {"line 2", "5 numbers"}, "1 2 3 4\n1,2,3,4,5\n"},
+    {"row too short", {"predict", model}, 1, {"line 1", "3 cells", "a row has 4"}, "1 2 3\n"},
+    {"row too long", {"predict", model}, 1, {"line 2", "5 cells"}, "1 2 3 4\n1 2 3 4 5\n"},
     {"row in words", {"predict", model}, 1, {"line 1", "\"two\""}, "1 two 3 4\n"},
     {"row with infinity", {"predict", model}, 1, {"line 1", "inf"}, "1 inf 3 4\n"},
     {"missing rows", {"predict", model, "{folder}/none.csv"}, 1, {"none.csv"}},
-    {"rows of another width", {"predict", model, table}, 1, {"table.csv", "4 numbers"}},
+    {"rows of another width", {"predict", model, table}, 1, {"table.csv", "3 cells", "a row has 4"}},
     // -- the other commands
     {"unknown activation to plot", {"activations", "--only", "swsh", "--plot", "{folder}/f.svg"}, 2, {"swsh"}},
     {"plot into nowhere", {"activations", "--plot", "{folder}/none/f.svg"}, 1, {"f.svg"}},
@@ -139,6 +152,12 @@ class BadInput : public testing::TestWithParam<Case> {
       rows +=
           std::to_string(i) + "," + std::to_string(i % 7) + "," + std::to_string(i * 0.37) + "\n";
     }
+    std::string people = "name,age,height\n";
+    for (int i = 0; i < 50; ++i) {
+      people += "person " + std::to_string(i) + "," + std::to_string(i % 9) + "," +
+                std::to_string(150 + i * 0.5) + "\n";
+    }
+    folder_->write("people.csv", people);
     folder_->write("table.csv", rows);
     const Finished made = soma_run({"train", "iris", "--net", "5 tanh, 3", "--epochs", "1",
                                     "--threads", "1", "--out", folder_->path() + "/made"});

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "src/base/text.h"
 #include "tests/cli/program.h"
 
 namespace soma {
@@ -162,11 +163,112 @@ TEST(Tables, AreScaledInsideTheModel) {
   const Finished train = soma_run({"train", table, "--target", "price", "--net", "1", "--epochs",
                                    "200", "--lr", "0.01", "--out", folder / "run", "--json"});
   ASSERT_EQ(train.code, 0) << train.err;
-  EXPECT_GT(train.json().back()["test_r2"], 0.99);
+  EXPECT_GT(done_of(train)["test_r2"], 0.99);
   // Raw rows in, the target's units out.
   const Finished run = soma_run({"predict", folder / "run/model.soma", "--json"}, "50,1050\n");
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_NEAR(run.json()[0]["outputs"][0], 0.03 * 50 - 0.02 * 50 + 1, 0.05);
+}
+
+/// 300 houses with a column of each kind: numbers with gaps, towns, yes and no, dates, a number of
+/// the row, a column that never changes and a copy.
+std::string house_table(bool with_target = true) {
+  std::string text =
+      cat("id;area;town;garden;built;currency;size", with_target ? ";price\n" : "\n");
+  const char* towns[] = {"Ulm", "Bonn", "Köln, Süd"};
+  for (int i = 0; i < 300; ++i) {
+    const int area = 40 + i * 37 % 101, town = i * 7 % 3, year = 1950 + i * 11 % 60;
+    const std::string known = i % 25 == 3 ? "NA" : std::to_string(area);
+    text += cat(i + 1, ";", known, ";\"", towns[town], "\";", i % 4 ? "no" : "yes", ";", year,
+                "-06-01;EUR;", known);
+    const int price = 2000 * area + 50000 * town + 30000 * (i % 4 == 0) + 500 * (year - 1950);
+    text += with_target ? cat(";", price, "\n") : "\n";
+  }
+  return text;
+}
+
+TEST(Tables, TrainPredictAndEvaluateFromRawRows) {
+  TemporaryFolder folder;
+  const std::string path = folder.write("houses.csv", house_table());
+  const Finished train = soma_run({"train", path, "--target", "price", "--out", folder / "run",
+                                   "--threads", "2", "--seed", "1", "--json"});
+  ASSERT_EQ(train.code, 0) << train.err;
+  const nlohmann::json linear = train.json().back();
+  EXPECT_GT(done_of(train)["test_r2"], 0.9);
+  EXPECT_EQ(linear["name"], "a linear model");
+  EXPECT_GT(linear["test_r2"], 0.8);
+
+  const std::string model = folder / "run/model.soma";
+  const Finished evaluate = soma_run({"evaluate", model, path, "--json"});
+  ASSERT_EQ(evaluate.code, 0) << evaluate.err;
+  EXPECT_EQ(evaluate.json()[0]["rows"], 300);
+  EXPECT_GT(evaluate.json()[0]["r2"], 0.9);
+  EXPECT_EQ(soma_run({"evaluate", model, path, "--target", "area"}).code, 2);
+
+  // With the target or without it, from a file or a pipe, in any order: the same answers.
+  const Finished with = soma_run({"predict", model, path, "--json"});
+  ASSERT_EQ(with.code, 0) << with.err;
+  const std::string bare = folder.write("bare.csv", house_table(false));
+  EXPECT_EQ(soma_run({"predict", model, bare, "--json"}).out, with.out);
+  EXPECT_EQ(soma_run({"predict", model, "--json"}, house_table(false)).out, with.out);
+  EXPECT_EQ(with.json().size(), 300u);
+  const double price = with.json()[0]["outputs"][0];
+  EXPECT_NEAR(price, 2000 * 40 + 30000, 30000);
+  const Finished one =
+      soma_run({"predict", model, "--json"}, "garden,built,area,town\nyes,1950-06-01,40,Ulm\n");
+  ASSERT_EQ(one.code, 0) << one.err;
+  EXPECT_NEAR(one.json()[0]["outputs"][0], price, 1e-3 * price);
+
+  const Finished unknown =
+      soma_run({"predict", model}, "garden,built,area,town\nyes,,40,Rom\nno,,50,Ulm\n");
+  ASSERT_EQ(unknown.code, 0) << unknown.err;
+  EXPECT_EQ(unknown.lines().size(), 3u);
+  EXPECT_NE(unknown.out.find("\"Rom\" in line 2"), unknown.out.npos) << unknown.out;
+  const Finished wrong = soma_run({"predict", model}, "garden,built,area\nyes,,40\n");
+  EXPECT_EQ(wrong.code, 1);
+  EXPECT_NE(wrong.err.find("town"), wrong.err.npos) << wrong.err;
+}
+
+TEST(Tables, GiveTheSameModelForAnyNumberOfThreads) {
+  TemporaryFolder folder;
+  const std::string path = folder.write("houses.csv", house_table());
+  std::vector<std::string> digests;
+  for (const std::string threads : {"1", "3"}) {
+    const Finished run =
+        soma_run({"train", path, "--epochs", "3", "--threads", threads, "--seed", "4", "--json"});
+    ASSERT_EQ(run.code, 0) << run.err;
+    digests.push_back(done_of(run)["weights_sha256"]);
+  }
+  ASSERT_EQ(digests.size(), 2u);
+  EXPECT_EQ(digests[0], digests[1]);
+}
+
+TEST(Tables, ShowTheirColumns) {
+  TemporaryFolder folder;
+  const std::string path = folder.write("houses.csv", house_table());
+  const auto columns = soma_run({"data", path, "--json"}).json()[0]["columns"];
+  ASSERT_EQ(columns.size(), 8u);
+  EXPECT_EQ(columns[0]["note"], "numbers the rows");
+  EXPECT_EQ(columns[1]["kind"], "number");
+  EXPECT_EQ(columns[1]["missing"], 12);
+  EXPECT_EQ(columns[2]["categories"].size(), 3u);
+  EXPECT_EQ(columns[3]["kind"], "yes_no");
+  EXPECT_EQ(columns[4]["kind"], "date");
+  EXPECT_EQ(columns[5]["note"], "always EUR");
+  EXPECT_EQ(columns[6]["use"], "dropped");
+  EXPECT_EQ(columns[7]["use"], "target");
+  const Finished shown =
+      soma_run({"data", path, "--drop", "built", "--column", "id=number", "--target", "garden"});
+  ASSERT_EQ(shown.code, 0) << shown.err;
+  EXPECT_NE(shown.out.find("2 categories: no 225, yes 75"), shown.out.npos) << shown.out;
+}
+
+TEST(Tables, OfNumbersOverTimeAreScaledToo) {
+  const Finished run = soma_run({"train", "sunspots", "--net", "flatten, 32 relu, 12", "--epochs",
+                                 "20", "--seed", "1", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_GT(done_of(run)["test_r2"], 0.6) << run.out;
+  EXPECT_LT(done_of(run)["test_mae"], 30) << "in sunspots";
 }
 
 TEST(Tables, OfClassesAnswerWithNames) {
@@ -174,12 +276,37 @@ TEST(Tables, OfClassesAnswerWithNames) {
   const Finished train = soma_run({"train", "iris", "--net", "8 tanh, 3", "--epochs", "60", "--lr",
                                    "0.01", "--seed", "3", "--out", folder / "run", "--json"});
   ASSERT_EQ(train.code, 0) << train.err;
-  EXPECT_GT(train.json().back()["test_accuracy"], 0.85);
+  EXPECT_GT(done_of(train)["test_accuracy"], 0.85);
   const Finished run =
-      soma_run({"predict", folder / "run/model.soma"}, "5.1,3.5,1.4,0.2\n6.3 3.3 6 2.5\n");
+      soma_run({"predict", folder / "run/model.soma"}, "5.1,3.5,1.4,0.2\n6.3,3.3,6,2.5\n");
   ASSERT_EQ(run.lines().size(), 2u) << run.err;
   EXPECT_NE(run.lines()[0].find("setosa"), std::string::npos);
   EXPECT_NE(run.lines()[1].find("virginica"), std::string::npos);
+}
+
+TEST(Tables, WeighClassesAndRows) {
+  // Whether a number is above another one, with much noise, one yes in ten rows.
+  std::string table = "x,times,rare\n";
+  for (int i = 0; i < 600; ++i) {
+    const int noise = i * 7919 % 101;
+    table += cat(noise + (i % 10 ? 0 : 60), ",", i % 10 ? 1 : 9, ",", i % 10 ? "no\n" : "yes\n");
+  }
+  TemporaryFolder folder;
+  const std::string path = folder.write("rare.csv", table);
+  const auto recall = [&](std::initializer_list<std::string> more) {
+    const std::vector<std::string> command = {"train", path,    "--net",        "classes", "--seed",
+                                              "1",     "--out", folder / "run", "--json"};
+    const Finished train = soma_run(with(command, more));
+    EXPECT_EQ(train.code, 0) << train.err;
+    const Finished run =
+        soma_run({"evaluate", folder / "run/model.soma", path, "--metrics", "recall", "--json"});
+    EXPECT_EQ(run.code, 0) << run.err;
+    return run.json().at(0)["recall"].get<double>();
+  };
+  const double plain = recall({"--drop", "times"});
+  EXPECT_GT(recall({"--drop", "times", "--balanced"}), plain + 0.1);
+  EXPECT_GT(recall({"--weight", "times"}), plain + 0.1);
+  EXPECT_EQ(soma_run({"train", path, "--balanced", "--loss", "hinge"}).code, 2);
 }
 
 TEST(Output, ReplacesAnOlderRunAsAWhole) {
@@ -267,7 +394,7 @@ TEST(Inspect, ShowsThePlan) {
                                  "--memory", folder / "map.svg", "--json"});
   const auto json = run.json().at(0);
   EXPECT_EQ(json["event"], "plan");
-  EXPECT_EQ(json["instructions"].size(), 2u);
+  EXPECT_GE(json["instructions"].size(), 3u);  // the table's and two layers'
   EXPECT_GT(json["instructions"][0]["seconds"], 0);
   EXPECT_NE(content_of(folder / "map.svg").find("</svg>"), std::string::npos);
 }

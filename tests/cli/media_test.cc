@@ -105,7 +105,7 @@ TEST(Images, InColourAreScaledWithinTheModel) {
   const std::string colours = folder / "colours", out = folder / "run", model = out + "/model.soma";
   write_colours(colours);
   const Finished train = soma_run(
-      {"train", colours, "--epochs", "4", "--out", out, "--augment", "flip + crop(1)", "--json"});
+      {"train", colours, "--epochs", "8", "--out", out, "--augment", "flip + crop(1)", "--json"});
   EXPECT_EQ(last_line(train)["test_accuracy"], 1);
   const std::string net = train.json()[0]["net"];
   EXPECT_EQ(net.rfind("input 3x10x10, rescaling", 0), 0u) << net;

@@ -88,6 +88,14 @@ class Program {
   pid_t pid_ = 0;
 };
 
+/// The event of the end; comparisons may follow.
+inline nlohmann::json done_of(const Finished& run) {
+  for (const auto& event : run.json()) {
+    if (event["event"] == "done") return event;
+  }
+  return {};
+}
+
 inline Finished soma_run(std::vector<std::string> arguments, const std::string& input = "") {
   return Program(std::move(arguments), input).wait();
 }

@@ -80,7 +80,7 @@ TEST(Resume, AfterKillsAtAnyMomentGivesTheSameBits) {
   const Finished whole = soma_run(command(folder / "whole"));
   const auto time = std::chrono::steady_clock::now() - start;
   ASSERT_EQ(whole.code, 0) << whole.err;
-  const std::string wanted = whole.json().back()["weights_sha256"];
+  const std::string wanted = done_of(whole)["weights_sha256"];
   std::mt19937 random(1);
   std::uniform_real_distribution<double> share(0, 0.5);
   int killed = 0, finished = 0;
@@ -102,13 +102,47 @@ TEST(Resume, AfterKillsAtAnyMomentGivesTheSameBits) {
       }
       ASSERT_EQ(run.code, 0);
       ++finished;
-      EXPECT_EQ(run.json().back()["weights_sha256"], wanted);
+      EXPECT_EQ(done_of(run)["weights_sha256"], wanted);
       EXPECT_EQ(metrics_of(out), metrics_of(folder / "whole"));
       break;
     }
   }
   EXPECT_GE(killed, kills);
   EXPECT_GE(finished, 1);
+}
+
+/// Sources that read, cut and scale their rows each in their own way.
+TEST(Resume, WithAnyKindOfDataGivesTheSameBits) {
+  const TemporaryFolder folder;
+  std::string story, table = "day,load,heat\n";
+  for (int i = 0; i < 300; ++i) {
+    const auto n = std::to_string(i * i % 17), m = std::to_string(i % 24);
+    story += "On day " + n + " the hens of house " + m + " laid eggs.\n";
+    table += std::to_string(i) + "," + n + "," + m + "\n";
+  }
+  const std::string text = folder.write("story.txt", story), csv = folder.write("load.csv", table);
+  std::vector<std::vector<std::string>> commands = {
+      {"train", text, "--tokenizer", "bpe(size=280)", "--context", "16", "--net",
+       "embedding vocabulary 8, lstm 8 returns=all, dense(vocabulary per_step=true)"},
+      {"train", csv, "--series", "--target", "load", "--window", "12", "--horizon", "3",
+       "--accumulate", "2", "--plateau", "1"},
+      {"train", csv, "--target", "load", "--drop", "day", "--patience", "2"}};
+  if (fs::exists("/usr/share/datasets/fashion-mnist") || std::getenv("SOMA_DATA")) {
+    commands.push_back({"train", "fashion-mnist", "--limit", "200", "--net",
+                        "conv2d 2 3 relu, max_pool 4, 10", "--augment", "flip + crop(2) + mixup",
+                        "--validation", "0.2", "--best", "accuracy"});
+  }
+  for (size_t i = 0; i < commands.size(); ++i) {
+    SCOPED_TRACE(commands[i][1]);
+    const std::string out = folder / ("run" + std::to_string(i));
+    const auto command = with(commands[i], {"--epochs", "3", "--seed", "5", "--json"});
+    const Finished whole = soma_run(command);
+    ASSERT_EQ(whole.code, 0) << whole.err;
+    ASSERT_EQ(soma_run(with(command, {"--steps", "7", "--threads", "2", "--out", out})).code, 0);
+    const Finished rest = soma_run({"train", "--resume", out, "--steps", "0", "--json"});
+    ASSERT_EQ(rest.code, 0) << rest.err;
+    EXPECT_EQ(done_of(rest)["weights_sha256"], done_of(whole)["weights_sha256"]);
+  }
 }
 
 class Run : public testing::Test {
@@ -136,6 +170,31 @@ TEST_F(Run, OnceInterruptedSavesAndSaysHowToGoOn) {
   EXPECT_EQ(soma_run({"train", "iris", "--epochs", "1", "--overwrite", "--out", out()}).code, 0);
 }
 
+/// What the command line leaves open is found once, and steps may be all that is said.
+TEST_F(Run, OfSoManyStepsGoesOnToMore) {
+  const std::vector<std::string> base = {"train", "iris", "--seed", "2", "--json"};
+  const std::string wanted = done_of(soma_run(with(base, {"--steps", "100"})))["weights_sha256"];
+  ASSERT_EQ(soma_run(with(base, {"--steps", "50", "--out", out()})).code, 0);
+  EXPECT_TRUE(fs::exists(out() + "/checkpoints/step-00000050.checkpoint"));
+  const Finished run = soma_run({"train", "--resume", out(), "--steps", "100", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(done_of(run)["weights_sha256"], wanted);
+}
+
+TEST_F(Run, OfATableGoesOnWithWhatItFoundOut) {
+  const std::vector<std::string> base = {"train", "iris", "--seed", "2", "--json"};
+  const Finished whole = soma_run(base);
+  ASSERT_GT(done_of(whole)["best_epoch"], 3);
+  const Program program(with(base, {"--checkpoint-every", "1", "--out", out()}));
+  wait_for(program, "\"epoch\":3");
+  program.kill_at_once();
+  EXPECT_EQ(program.wait().code, 128 + SIGKILL);
+  const Finished run = soma_run({"train", "--resume", out(), "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(done_of(run)["weights_sha256"], done_of(whole)["weights_sha256"]);
+  EXPECT_EQ(done_of(run)["best_epoch"], done_of(whole)["best_epoch"]);
+}
+
 TEST_F(Run, TwiceInterruptedEndsAtOnceAndGoesOn) {
   const Finished run = interrupted(50);
   EXPECT_EQ(run.code, 130);
@@ -147,22 +206,22 @@ TEST_F(Run, TwiceInterruptedEndsAtOnceAndGoesOn) {
 TEST_F(Run, GoesOnFromAnotherFolderWithMoreEpochs) {
   const std::vector<std::string> base = {"train", "iris", "--batch", "16", "--seed", "2"};
   const std::string wanted =
-      soma_run(with(base, {"--epochs", "9", "--json"})).json().back()["weights_sha256"];
+      done_of(soma_run(with(base, {"--epochs", "9", "--json"})))["weights_sha256"];
   ASSERT_EQ(soma_run(with(base, {"--epochs", "4", "--out", out()})).code, 0);
   fs::rename(out(), folder_ / "moved");
   const std::vector<std::string> resume = {"train", "--resume", folder_ / "moved", "--json"};
   const Finished run = soma_run(with(resume, {"--epochs", "9"}));
   ASSERT_EQ(run.code, 0) << run.err;
-  EXPECT_EQ(run.json().back()["weights_sha256"], wanted);
+  EXPECT_EQ(done_of(run)["weights_sha256"], wanted);
   // Once more there is nothing to do, and the nine epochs are remembered.
   const Finished rest = soma_run(resume);
   EXPECT_EQ(rest.code, 0) << rest.err;
-  EXPECT_EQ(rest.json().back()["weights_sha256"], wanted);
-  EXPECT_EQ(rest.json().back()["epochs"], 9);
+  EXPECT_EQ(done_of(rest)["weights_sha256"], wanted);
+  EXPECT_EQ(done_of(rest)["epochs"], 9);
 }
 
 TEST_F(Run, WithADamagedCheckpointGoesOnFromTheOneBefore) {
-  const std::string wanted = soma_run(command(folder_ / "whole")).json().back()["weights_sha256"];
+  const std::string wanted = done_of(soma_run(command(folder_ / "whole")))["weights_sha256"];
   ASSERT_EQ(soma_run(with(command(out()), {"--steps", "500"})).code, 0);
   std::fstream file(out() + "/checkpoints/step-00000500.checkpoint",
                     std::ios::in | std::ios::out | std::ios::binary);
@@ -173,7 +232,7 @@ TEST_F(Run, WithADamagedCheckpointGoesOnFromTheOneBefore) {
   const Finished run = soma_run({"train", "--resume", out(), "--steps", "0", "--json"});
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_NE(run.err.find("step-00000500.checkpoint\" is damaged"), run.err.npos) << run.err;
-  EXPECT_EQ(run.json().back()["weights_sha256"], wanted);
+  EXPECT_EQ(done_of(run)["weights_sha256"], wanted);
 }
 
 TEST_F(Run, OnAFullDiskIsASentenceAndLosesNothing) {
@@ -186,8 +245,8 @@ TEST_F(Run, OnAFullDiskIsASentenceAndLosesNothing) {
   EXPECT_NE(text.find("cannot write"), text.npos) << text;
   const Finished run = soma_run({"train", "--resume", out(), "--steps", "0", "--json"});
   ASSERT_EQ(run.code, 0) << run.err;
-  EXPECT_EQ(run.json().back()["weights_sha256"],
-            soma_run(command(folder_ / "whole")).json().back()["weights_sha256"]);
+  EXPECT_EQ(done_of(run)["weights_sha256"],
+            done_of(soma_run(command(folder_ / "whole")))["weights_sha256"]);
 }
 
 TEST_F(Run, InAReadOnlyFolderIsASentence) {
@@ -228,7 +287,7 @@ TEST_F(Run, IsDescribedByAFileThatTrainsTheSameAgain) {
   const Finished second =
       soma_run({"train", "--config", out() + "/run.toml", "--out", folder_ / "again", "--json"});
   ASSERT_EQ(second.code, 0) << second.err;
-  EXPECT_EQ(second.json().back()["weights_sha256"], first.json().back()["weights_sha256"]);
+  EXPECT_EQ(done_of(second)["weights_sha256"], done_of(first)["weights_sha256"]);
 }
 
 TEST(Configuration, IsWrittenWithEveryOptionExplained) {
@@ -236,14 +295,14 @@ TEST(Configuration, IsWrittenWithEveryOptionExplained) {
   const std::string path = folder / "mine.toml";
   ASSERT_EQ(soma_run({"init", path}).code, 0);
   const std::string text = content_of(path);
-  for (const char* part : {"\nepochs = 5\n", "\n# lr = \n", "\n# Rows of one step\nbatch = 32\n"}) {
+  for (const char* part : {"\n# epochs = \n", "\n# lr = \n", "\nsteps = 0\n", "\n# drop = []\n"}) {
     EXPECT_NE(text.find(part), text.npos) << text;
   }
   EXPECT_EQ(soma_run({"init", path}).code, 1);
   const Finished run = soma_run({"train", "iris", "--config", path, "--epochs", "2", "--json"});
   ASSERT_EQ(run.code, 0) << run.err;
-  EXPECT_EQ(run.json().back()["weights_sha256"],
-            soma_run({"train", "iris", "--epochs", "2", "--json"}).json().back()["weights_sha256"]);
+  EXPECT_EQ(done_of(run)["weights_sha256"],
+            done_of(soma_run({"train", "iris", "--epochs", "2", "--json"}))["weights_sha256"]);
 }
 
 TEST(LearningRates, AreTriedAndSuggested) {
@@ -270,6 +329,7 @@ TEST(Configuration, IsRefusedByLineAndColumn) {
   refusal("data = 'iris'\nepoch = 3\n", {"soma.toml", "line 2", "\"epoch\"", "epochs"});
   refusal("data = 'iris'\nbatch = 'many'\n", {"line 2", "batch", "whole number", "many"});
   refusal("data = 'iris'\nbatch = 0\n", {"batch", "\"0\""});
+  refusal("data = 'iris'\ndrop = 'a'\n", {"drop", "list"});
   refusal("data = 'iris'\nlr = [1]\n", {"lr", "number"});
   refusal("data = 'iris'\noverwrite = 'yes'\n", {"overwrite", "true or false"});
   refusal("data = 'iris\n", {"line 1"});

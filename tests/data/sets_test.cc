@@ -28,7 +28,7 @@ TEST(Sets, IrisIsTheRealOne) {
   EXPECT_EQ(iris.size(), 150);
   EXPECT_EQ(iris.features(), 4);
   EXPECT_EQ(iris.class_names, (std::vector<std::string>{"setosa", "versicolor", "virginica"}));
-  EXPECT_EQ(iris.feature_names[2], "petal length");
+  EXPECT_EQ(iris.schema.inputs()[2]->name, "petal length");
   const double means[] = {5.8433, 3.0573, 3.758, 1.1993};
   const double deviations[] = {0.8253, 0.4344, 1.7594, 0.7597};
   const data::Standardization s = data::measure_standardization(iris);

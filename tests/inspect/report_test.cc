@@ -100,7 +100,6 @@ Trained trained(Network net, const TrainTest& data, const Loss& loss) {
   result.report.settings = {{"epochs", "6"}, {"net", "8 tanh, 3"}, {"seed", "1"}};
   result.info.loss = loss.text();
   result.info.class_names = data.test.class_names;
-  result.info.feature_names = data.test.feature_names;
   return result;
 }
 
@@ -175,19 +174,18 @@ TEST(Report, NumbersAreThoseOfTheNetwork) {
   EXPECT_EQ(answered, static_cast<double>(t.test.size()));
 }
 
-TEST(Report, OfNumbersShowsResidualsAndRowsInTheirUnits) {
+TEST(Report, OfNumbersShowsResidualsAndRowsAsTheFileHasThem) {
   std::vector<float> inputs, targets;
   for (int i = 0; i < 60; ++i) {
-    inputs.insert(inputs.end(), {static_cast<float>(i) / 30 - 1, static_cast<float>(i % 7) / 7});
+    inputs.insert(inputs.end(), {static_cast<float>(i) / 30 - 1, static_cast<float>(i % 3)});
     targets.push_back(3 * inputs[2 * static_cast<size_t>(i)] + inputs.back());
   }
   Dataset all =
       data::in_memory(Tensor::of(Shape{60, 2}, inputs), Tensor::of(Shape{60, 1}, targets));
-  all.feature_names = {"length", "width"};
+  all.schema.columns = {{.name = "length"},
+                        {.name = "kind", .kind = ColumnKind::category, .categories = {"a", "b"}}};
   auto [train, test] = all.split(0.7, 1);
-  Trained t = trained({input({2}), dense(1)}, {train, test}, mean_squared_error());
-  t.info.input_mean = {100, 10};
-  t.info.input_deviation = {10, 1};
+  const Trained t = trained({input({2}), dense(1)}, {train, test}, mean_squared_error());
   const std::string page = page_of(t);
   EXPECT_EQ(page_error(page), "");
   EXPECT_EQ(table_of(page, "Residuals").size(), 24u) << "of 25 bars, as many as a table shows";
@@ -199,7 +197,9 @@ TEST(Report, OfNumbersShowsResidualsAndRowsInTheirUnits) {
     const auto i = std::stoll(row[0]);
     EXPECT_NEAR(std::stod(row[1]), t.test.targets.at(i), 1e-4);
     EXPECT_NEAR(std::stod(row[2]) - std::stod(row[1]), std::stod(row[3]), 2e-4);
-    EXPECT_NEAR(std::stod(row[4]), t.test.inputs.at(2 * i) * 10 + 100, 0.01);
+    EXPECT_NEAR(std::stod(row[4]), t.test.inputs.at(2 * i), 1e-4);
+    const double kind = t.test.inputs.at(2 * i + 1);
+    EXPECT_EQ(row[5], kind == 0 ? "a" : kind == 1 ? "b" : "other");
     EXPECT_LE(std::abs(std::stod(row[3])), before + 1e-4);
     before = std::abs(std::stod(row[3]));
   }

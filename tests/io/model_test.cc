@@ -71,8 +71,15 @@ TEST_F(ModelFile, WhatIsSavedIsLoaded) {
   ModelInfo info;
   info.class_names = {"cat", "dög"};
   info.input_scale = 1.0 / 255;
-  info.input_mean = {1, 2, 3, 4};
-  info.input_deviation = {1, 1, 0.5, 1e-300};
+  info.table.delimiter = ';';
+  info.table.missing = {"NA"};
+  info.table.columns = {{.name = "size", .missing = 3, .least = -1.5},
+                        {.name = "c", .note = "why", .date = "y-m-d"},
+                        {.name = "kind",
+                         .kind = ColumnKind::category,
+                         .use = ColumnUse::target,
+                         .categories = {"a", "b"},
+                         .counts = {3, 4}}};
   info.dataset = "pets";
   info.loss = "cross_entropy";
   info.training = "soma train pets --epochs 3";
@@ -218,7 +225,11 @@ TEST_F(ModelFile, HostileInformation) {
   EXPECT_THAT(with(R"({"class_names": 5})"), HasSubstr("class_names"));
   EXPECT_THAT(with(R"({"input_scale": "x"})"), HasSubstr("input_scale"));
   EXPECT_THAT(with(R"({"virus": 1})"), HasSubstr("not known"));
-  EXPECT_THAT(with(R"({"input_mean": [1, 2, 3]})"), HasSubstr("a sample has 4"));
+  EXPECT_THAT(with(R"({"table": {"columns": [{"name": "a"}]}})"), HasSubstr("a sample is [2, 2]"));
+  EXPECT_THAT(with(R"({"table": {"columns": [{"kind": "dog"}]}})"), HasSubstr("dog"));
+  EXPECT_THAT(with(R"({"table": {"columns": [{"kind": 5}]}})"), HasSubstr("kind"));
+  EXPECT_THAT(with(R"({"table": {"delimiter": ""}})"), HasSubstr("one character"));
+  EXPECT_THAT(with(R"({"table": 5})"), HasSubstr("JSON object"));
   EXPECT_NE(with(std::string(100'000, '[')), "no exception");
 }
 

@@ -88,6 +88,8 @@ const std::map<std::string, std::string> examples = {
     {"embedding", "input 4, embedding 3 5, 2"},
     {"embedding_bag", "input 4, embedding_bag 3 5, 2"},
     {"unembedding", "input 4, embedding 3 5 name=table, unembedding 3 share=table"},
+    {"table",
+     "input 4, table [number(0.1 0.7 missing=true) date(3 2) one_hot(3) embedding(5 2)], 2"},
     {"one_hot", "input 4, one_hot 3, 2"},
     {"positions", "input 4x6, positions, 2"},
     {"attention", "input 4x6, attention 2, 2"},
@@ -121,7 +123,7 @@ const std::map<std::string, std::string> examples = {
 
 bool takes_tokens(const Network& net) {
   const std::string first = net.layers()[0].kind();
-  return first.starts_with("embedding") || first == "one_hot";
+  return first.starts_with("embedding") || first == "one_hot" || first == "table";
 }
 
 /// Numbers for a network: tokens where it looks up rows of a table.

@@ -137,7 +137,7 @@ TEST(Resume, WithAugmentedImagesGivesTheSameBits) {
   }
   const Dataset shares = data::one_hot(labels);
   const auto make = [] {
-    return Network(parse_layers("input 1 6 5, conv2d 2 3 relu, flatten, 3"));
+    return Network(parse_layers("input 1x6x5, conv2d 2 3 relu, flatten, 3"));
   };
   FitOptions options = rich_options();
   options.metrics = {};  // those of shares and those of labels are others
@@ -374,7 +374,7 @@ TEST_F(Damage, OfAllLeavesAFreshStart) {
 }
 
 TEST_F(Damage, ByAProgramThatWasKilledIsSweptUp) {
-  const std::string left = path(14) + ".123-0.tmp";
+  const std::string left = path(14) + ".123-0.soma-tmp";
   std::ofstream(left) << "half";
   Network net = rich_net();
   EXPECT_NE(Trainer(net, rows(), options_).resume().path, "");
