@@ -117,8 +117,9 @@ class Compare : public Command {
 std::vector<std::string> differing_settings(std::span<const RunRecord> runs) {
   std::vector<std::string> names;
   for (const auto& setting : runs.front().settings) {
-    const bool differs = std::ranges::any_of(
-        runs, [&](const RunRecord& run) { return run.setting(setting.first) != setting.second; });
+    const bool differs = std::ranges::any_of(runs, [&](const RunRecord& run) {
+      return run.setting(setting.first) != shown(setting.second);
+    });
     if (matters(setting.first) && differs) names.push_back(setting.first);
   }
   return names;

@@ -81,7 +81,7 @@ std::string write_report(const std::string& folder, const Network& net, const Mo
     const auto& [name, value] = run.settings[i];
     const bool tells = name == "net" || name == "optimizer" || name == "epochs" ||
                        name == "batch" || name == "seed";
-    if (tells || value != defaults[i].second) report.settings.emplace_back(name, value);
+    if (tells || value != defaults[i].second) report.settings.emplace_back(name, shown(value));
   }
   report.settings.emplace_back("version of soma", version_text);
   report.settings.emplace_back("weights (SHA-256)", weights_sha256(net));

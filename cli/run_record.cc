@@ -108,7 +108,7 @@ RunRecord read_run(const std::string& folder) {
 
 std::string RunRecord::setting(std::string_view wanted) const {
   for (const auto& [key, value] : settings) {
-    if (key == wanted) return value;
+    if (key == wanted) return shown(value);
   }
   return "";
 }

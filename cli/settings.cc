@@ -8,6 +8,9 @@
 namespace soma::cli {
 namespace {
 
+/// Between the values of an option that may be given several times.
+constexpr char separator = '\x1f';
+
 std::string key_of(const std::string& flag) {
   return flag.starts_with("--") ? flag.substr(2) : flag;
 }
@@ -19,7 +22,11 @@ class Lister : public Options {
   }
   void positionals(const std::string& name, std::vector<std::string>& into,
                    const std::string&) override {
-    result.emplace_back(name, join(into, " "));
+    list(name, into, "", "");
+  }
+  void list(const std::string& flag, std::vector<std::string>& into, const std::string&,
+            const std::string&) override {
+    result.emplace_back(key_of(flag), join(into, std::string(1, separator)));
   }
   void text(const std::string& flag, std::string& into, const std::string&,
             const std::string&) override {
@@ -48,7 +55,13 @@ class Setter : public Options {
   }
   void positionals(const std::string& name, std::vector<std::string>& into,
                    const std::string&) override {
-    if (is(name)) into = {value_};
+    list(name, into, "", "");
+  }
+  void list(const std::string& flag, std::vector<std::string>& into, const std::string&,
+            const std::string&) override {
+    if (!is(flag)) return;
+    into.clear();
+    for (const auto value : split(value_, separator)) into.emplace_back(value);
   }
   void text(const std::string& flag, std::string& into, const std::string&,
             const std::string&) override {
@@ -116,6 +129,12 @@ void set_option(Command& command, const std::string& name, const std::string& va
   setter.check();
 }
 
+std::string shown(const std::string& value) {
+  std::string text;
+  for (const char c : value) text += c == separator ? ", " : std::string(1, c);
+  return text;
+}
+
 std::string shell_line(const std::string& command, const Settings& settings,
                        const Settings& defaults) {
   std::string line = cat("soma ", command);
@@ -125,7 +144,9 @@ std::string shell_line(const std::string& command, const Settings& settings,
     if (name == "data" && i == 0) {  // the positional argument
       line += cat(" ", quoted(value));
     } else {
-      line += value == "true" ? cat(" --", name) : cat(" --", name, " ", quoted(value));
+      for (const auto part : split(value, separator)) {
+        line += cat(" --", name, part == "true" ? "" : " " + quoted(std::string(part)));
+      }
     }
   }
   return line;

@@ -14,8 +14,11 @@ namespace soma::cli {
 using Settings = std::vector<std::pair<std::string, std::string>>;
 Settings settings_of(Command& command);
 
-/// Sets one option from text. Throws UsageError, naming the nearest, for an unknown name, and for a
-/// value that does not fit.
+/// A value for readers: those of an option that was given several times have commas between them.
+std::string shown(const std::string& value);
+
+/// Sets one option from text, as settings_of() gives it. Throws UsageError, naming the nearest, for
+/// an unknown name, and for a value that does not fit.
 void set_option(Command& command, const std::string& name, const std::string& value);
 
 /// The shell line that gives the command those settings which differ from `defaults`.
