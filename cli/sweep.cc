@@ -105,7 +105,10 @@ class Sweep : public Command {
       }
       set_option(*probe, one.name, one.at(0));
     }
-    epochs_ = to_integer("--epochs", base_setting("epochs"), 1, no_limit);
+    epochs_ = to_integer("--epochs", base_setting("epochs"), 0, no_limit);
+    if (method_ == "halving" && epochs_ == 0) {
+      throw UsageError("--method halving needs --epochs: how long the last trial trains");
+    }
     std::vector<Settings> all;
     if (method_ == "grid") {
       all = grid_of(varied, points_);
@@ -115,7 +118,8 @@ class Sweep : public Command {
     } else {
       throw UsageError(cat("--method is grid, random or halving; found \"", method_, "\""));
     }
-    if (to_real("--validation", base_setting("validation"), 0, 1) == 0) {
+    const std::string held = base_setting("validation");
+    if (held.empty() || held == "0") {
       set_option(*base_, "validation", "0.2");
       console.note("a fifth of the training rows is kept to compare by: --validation 0.2");
     }
@@ -177,7 +181,7 @@ class Sweep : public Command {
       for (const auto& [name, value] : trial.settings) set_option(*command, name, value);
       set_option(*command, "out", trial.folder);
     }
-    set_option(*command, "epochs", std::to_string(epochs));
+    if (epochs > 0) set_option(*command, "epochs", std::to_string(epochs));
     Console nothing = Console::silent();
     try {
       return command->run(nothing) != exit_interrupted;

@@ -34,8 +34,14 @@ size_t trials_in(const std::string& folder) {
 
 TEST(Compare, NamesWhatDiffersAndTheResults) {
   const TemporaryFolder folder;
-  const auto a = train_iris(folder / "a", {"--lr", "0.01"}).json().back();
-  const auto b = train_iris(folder / "b", {"--lr", "0.1", "--net", "3"}).json().back();
+  const auto done = [](const Finished& run) {
+    for (const auto& line : run.json()) {
+      if (line["event"] == "done") return line;
+    }
+    return nlohmann::json();
+  };
+  const auto a = done(train_iris(folder / "a", {"--lr", "0.01"}));
+  const auto b = done(train_iris(folder / "b", {"--lr", "0.1", "--net", "3"}));
   const Finished run = soma_run({"compare", folder / "a", folder / "b", "--json"});
   ASSERT_EQ(run.code, 0) << run.err;
   const auto runs = run.json().at(0)["runs"];
