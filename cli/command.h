@@ -28,10 +28,16 @@ class Command {
   virtual std::string_view examples() const = 0;
   /// Binds the options to members; --json and --quiet are there for all.
   virtual void options(Options& options) = 0;
+  /// The TOML file whose settings come before those of the command line; "": none.
+  virtual std::string configuration() const { return ""; }
   virtual int run(Console& console) = 0;
 };
 
 std::unique_ptr<Command> make_train();
+std::unique_ptr<Command> make_init();
+std::unique_ptr<Command> make_report();
+std::unique_ptr<Command> make_compare();
+std::unique_ptr<Command> make_sweep();
 std::unique_ptr<Command> make_evaluate();
 std::unique_ptr<Command> make_predict();
 std::unique_ptr<Command> make_generate();

@@ -53,6 +53,13 @@ Console::Console(bool json, bool quiet)
       terminal_(isatty(STDOUT_FILENO) == 1 && !json),
       color_(terminal_ && std::getenv("NO_COLOR") == nullptr) {}
 
+Console Console::silent() {
+  Console console(false, true);
+  console.silent_ = true;
+  console.terminal_ = false;
+  return console;
+}
+
 int Console::width() const {
   winsize size{};
   const bool known = terminal_ && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
@@ -60,7 +67,7 @@ int Console::width() const {
 }
 
 void Console::write(std::string_view text) {
-  if (reader_gone_) return;
+  if (silent_ || reader_gone_) return;
   const int error = write_all(STDOUT_FILENO, text);
   if (error == EPIPE) {
     reader_gone_ = true;
@@ -81,6 +88,11 @@ void Console::part(std::string_view text) {
 
 void Console::note(std::string_view text) {
   if (!quiet_ && !json_) line(text);
+}
+
+void Console::warn(std::string_view text) {
+  clear_status();
+  if (!silent_) write_all(STDERR_FILENO, cat("soma: ", text, '\n'));
 }
 
 void Console::event(const nlohmann::ordered_json& object) { line(compact(object)); }

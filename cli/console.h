@@ -13,6 +13,8 @@ namespace soma::cli {
 class Console {
  public:
   Console(bool json, bool quiet);
+  /// One that writes nothing at all: for work inside other work.
+  static Console silent();
 
   bool json() const { return json_; }
   bool quiet() const { return quiet_; }
@@ -28,6 +30,8 @@ class Console {
   void part(std::string_view text);
   /// A line that --quiet and --json leave out.
   void note(std::string_view text);
+  /// A sentence on standard error about something that went wrong and was dealt with.
+  void warn(std::string_view text);
   /// One JSON object on a line of its own.
   void event(const nlohmann::ordered_json& object);
   /// Rewrites the last line of a terminal; nothing elsewhere.
@@ -46,6 +50,7 @@ class Console {
   bool quiet_;
   bool terminal_;
   bool color_;
+  bool silent_ = false;
   bool status_shown_ = false;
   bool reader_gone_ = false;
 };

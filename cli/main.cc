@@ -6,6 +6,7 @@
 #include <new>
 
 #include "cli/command.h"
+#include "cli/config.h"
 #include "soma/error.h"
 #include "src/base/text.h"
 
@@ -23,6 +24,10 @@ understood; 130 interrupted (what was trained is saved).
 std::vector<std::unique_ptr<Command>> all_commands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(make_train());
+  commands.push_back(make_init());
+  commands.push_back(make_report());
+  commands.push_back(make_compare());
+  commands.push_back(make_sweep());
   commands.push_back(make_evaluate());
   commands.push_back(make_predict());
   commands.push_back(make_generate());
@@ -72,6 +77,14 @@ void describe(Options& options, void* target) {
   options.flag("--quiet", shared.quiet, "Only results and errors");
 }
 
+bool configure(void* target) {
+  Command& command = static_cast<Shared*>(target)->command;
+  const std::string file = command.configuration();
+  if (file.empty()) return false;
+  read_config(command, file);
+  return true;
+}
+
 int run(int count, char** arguments) {
   const auto commands = all_commands();
   const std::string_view name = count > 1 ? arguments[1] : "--help";
@@ -89,7 +102,7 @@ int run(int count, char** arguments) {
   std::string help;
   const bool parsed = parse_options(about ? 1 : count - 2, about ? help_arguments : arguments + 2,
                                     shared.command.name(), shared.command.summary(),
-                                    shared.command.examples(), describe, &shared, help);
+                                    shared.command.examples(), describe, configure, &shared, help);
   Console console(shared.json, shared.quiet);
   if (!parsed) {
     console.line(trim(help));
@@ -128,5 +141,6 @@ int guarded(int count, char** arguments) {
 
 int main(int count, char** arguments) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away shows as a failed write
+  std::signal(SIGXFSZ, SIG_IGN);  // as does a file that grows too large
   return soma::cli::guarded(count, arguments);
 }

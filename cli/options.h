@@ -44,10 +44,16 @@ class Options {
 
 inline constexpr int64_t no_limit = std::numeric_limits<int64_t>::max();
 
+/// The number in `text`; throws UsageError, naming the flag, for anything else.
+int64_t to_integer(std::string_view flag, std::string_view text, int64_t least, int64_t most);
+double to_real(std::string_view flag, std::string_view text, double least, double most);
+
 /// Reads the arguments after the command's name. Returns false when --help was asked for: `help`
-/// then holds the text. Throws UsageError with a sentence for everything else that is wrong.
+/// then holds the text. Throws UsageError with a sentence for everything else that is wrong. When
+/// `configure` (called with the target, once the arguments are known) answers true, it has set
+/// options from elsewhere, and the arguments are read once more, above those.
 bool parse_options(int count, char** arguments, std::string_view command, std::string_view summary,
-                   std::string_view examples, void (*describe)(Options&, void*), void* target,
-                   std::string& help);
+                   std::string_view examples, void (*describe)(Options&, void*),
+                   bool (*configure)(void*), void* target, std::string& help);
 
 }  // namespace soma::cli

@@ -9,7 +9,6 @@
 #include "src/base/text.h"
 
 namespace soma::cli {
-namespace {
 
 int64_t to_integer(std::string_view flag, std::string_view text, int64_t least, int64_t most) {
   int64_t value = 0;
@@ -35,6 +34,8 @@ double to_real(std::string_view flag, std::string_view text, double least, doubl
   return value;
 }
 
+namespace {
+
 class Parser : public Options {
  public:
   Parser(std::string_view command, std::string_view summary, std::string_view examples)
@@ -46,8 +47,8 @@ class Parser : public Options {
 
   void positional(const std::string& name, std::string& into, const std::string& help,
                   Need need) override {
-    auto* option = app_.add_option(name, into, help)->type_name("TEXT");
-    if (need == Need::required) required_.push_back({name, option});
+    app_.add_option(name, into, help)->type_name("TEXT");
+    if (need == Need::required) required_.push_back({name, help, &into});
   }
   void positionals(const std::string& name, std::vector<std::string>& into,
                    const std::string& help) override {
@@ -59,9 +60,10 @@ class Parser : public Options {
   }
   void list(const std::string& flag, std::vector<std::string>& into, const std::string& value,
             const std::string& help) override {
-    auto* option = value_option(flag, value, help, "");
-    option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    option->each([&into](const std::string& text) { into.push_back(text); });
+    app_.add_option(flag, into, help)
+        ->type_name(value)
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
   void flag(const std::string& flag, bool& into, const std::string& help) override {
     app_.add_flag(flag, into, help);
@@ -82,7 +84,21 @@ class Parser : public Options {
   }
 
   /// False when help was asked for.
-  bool parse(int count, char** arguments, std::string_view command, std::string& help) {
+  bool parse(int count, char** arguments, std::string_view command, bool (*configure)(void*),
+             void* target, std::string& help) {
+    if (!read(count, arguments, command, help)) return false;
+    if (configure(target)) read(count, arguments, command, help);
+    for (const auto& [name, meaning, value] : required_) {
+      if (value->empty()) {
+        throw UsageError(cat("soma ", command, " needs ", name, ": ", meaning, "; soma ", command,
+                             " --help shows examples"));
+      }
+    }
+    return true;
+  }
+
+ private:
+  bool read(int count, char** arguments, std::string_view command, std::string& help) {
     std::vector<std::string> reversed(arguments, arguments + count);
     std::reverse(reversed.begin(), reversed.end());
     try {
@@ -98,16 +114,8 @@ class Parser : public Options {
       throw UsageError(cat(error.what(), "; soma ", command, " --help lists the options"));
     }
     refuse_unknown(command);
-    for (const auto& [name, option] : required_) {
-      if (option->count() == 0) {
-        throw UsageError(cat("soma ", command, " needs ", name, ": ", option->get_description(),
-                             "; soma ", command, " --help shows examples"));
-      }
-    }
     return true;
   }
-
- private:
   CLI::Option* value_option(const std::string& flag, const std::string& value,
                             const std::string& help, const std::string& standard) {
     auto* option = app_.add_option(flag, help)->type_name(value)->expected(1);
@@ -135,17 +143,21 @@ class Parser : public Options {
   }
 
   CLI::App app_;
-  std::vector<std::pair<std::string, CLI::Option*>> required_;
+  struct Required {
+    std::string name, meaning;
+    const std::string* value;
+  };
+  std::vector<Required> required_;
 };
 
 }  // namespace
 
 bool parse_options(int count, char** arguments, std::string_view command, std::string_view summary,
-                   std::string_view examples, void (*describe)(Options&, void*), void* target,
-                   std::string& help) {
+                   std::string_view examples, void (*describe)(Options&, void*),
+                   bool (*configure)(void*), void* target, std::string& help) {
   Parser parser(command, summary, examples);
   describe(parser, target);
-  return parser.parse(count, arguments, command, help);
+  return parser.parse(count, arguments, command, configure, target, help);
 }
 
 }  // namespace soma::cli

@@ -32,19 +32,38 @@ Json step_json(const Event& event) {
   return object;
 }
 
-/// Of --json and of history.jsonl.
-Json epoch_json(const Event& event, double seconds) {
+/// Losses as bars of eight heights, from the first to the last.
+std::string sparkline(std::span<const double> losses, size_t width) {
+  static const char* const bars[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  const size_t columns = std::min(width, losses.size());
+  std::vector<double> means(columns);
+  for (size_t i = 0; i < columns; ++i) {
+    const size_t begin = i * losses.size() / columns, end = (i + 1) * losses.size() / columns;
+    for (size_t k = begin; k < end; ++k) means[i] += losses[k];
+    means[i] /= static_cast<double>(end - begin);
+  }
+  std::string text;
+  if (means.empty()) return text;
+  const auto [least, most] = std::ranges::minmax(means);
+  for (const double mean : means) {
+    const double share = most > least ? (mean - least) / (most - least) : 0;
+    text += bars[std::clamp(static_cast<int>(share * 8), 0, 7)];
+  }
+  return text;
+}
+
+}  // namespace
+
+Json epoch_json(const Event& event) {
   Json object{
       {"event", "epoch"}, {"epoch", event.epoch}, {"epochs", event.epochs}, {"loss", event.loss}};
   for (const Score& score : event.metrics) object[score.name] = score.value;
   if (event.validation) add_scores(object, "validation_", *event.validation);
   object["learning_rate"] = event.learning_rate;
   object["samples_per_second"] = std::round(event.samples_per_second);
-  object["seconds"] = seconds;
+  object["seconds"] = event.history.back().seconds;
   return object;
 }
-
-}  // namespace
 
 std::string rate_text(double samples_per_second) {
   if (samples_per_second >= 1e6) return cat(fixed(samples_per_second / 1e6, 2), "M samples/s");
@@ -79,40 +98,60 @@ void add_scores(Json& object, const std::string& prefix, const Evaluation& evalu
 void Progress::show(const Event& event) {
   if (event.kind == Event::Kind::step) show_step(event);
   if (event.kind == Event::Kind::epoch) show_epoch(event);
-  if (event.kind == Event::Kind::end) console_.clear_status();
+  if (event.kind == Event::Kind::end) {
+    console_.clear_status();
+    show_held();
+  }
+}
+
+void Progress::show_held() {
+  if (!held_.empty()) console_.line(held_);
+  held_.clear();
 }
 
 void Progress::show_step(const Event& event) {
-  if (!console_.terminal() && !console_.json()) return;
+  if (console_.quiet()) return;
+  constexpr size_t most_losses = 4096;
+  if (losses_.size() == most_losses) {  // then every second one tells as much
+    for (size_t i = 0; i < most_losses / 2; ++i) losses_[i] = losses_[2 * i];
+    losses_.resize(most_losses / 2);
+  }
+  losses_.push_back(event.step_loss);
   const auto now = std::chrono::steady_clock::now();
-  const std::chrono::milliseconds pause(console_.json() ? 500 : 50);
-  if (now - shown_ < pause || console_.quiet()) return;
+  const bool plain = !console_.json() && !console_.terminal();
+  const std::chrono::milliseconds pause(console_.json() ? 500 : plain ? 10'000 : 50);
+  if (plain && losses_.size() == 1) shown_ = now;
+  if (now - shown_ < pause) return;
   shown_ = now;
   if (console_.json()) return console_.event(step_json(event));
   const double share = static_cast<double>(event.step) / static_cast<double>(event.steps);
-  const std::string numbers = cat("epoch ", event.epoch, "/", event.epochs, " ", console_.dim("▕"));
-  const std::string after =
-      cat(console_.dim("▏"), " ", static_cast<int>(share * 100), "%  ",
-          scores_text(event.loss, event.metrics), "  ", rate_text(event.samples_per_second),
-          "  ETA ", duration_text(event.seconds_left));
-  const int room = console_.width() - 20 - static_cast<int>(after.size());
-  console_.status(cat(numbers, bar(share, std::clamp(room, 4, 30)), after));
+  const std::string begin = cat("epoch ", event.epoch, "/", event.epochs, " ");
+  const std::string end =
+      cat(" ", static_cast<int>(share * 100), "%  ", scores_text(event.loss, event.metrics), "  ",
+          rate_text(event.samples_per_second), "  ETA ", duration_text(event.seconds_left));
+  if (plain) return console_.line(cat(begin, end));
+  const int room = console_.width() - static_cast<int>(begin.size() + end.size()) - 4;
+  const int bars = std::clamp(room * 2 / 3, 4, 30), line = std::clamp(room - bars, 0, 24);
+  console_.status(cat(begin, console_.dim("▕"), bar(share, bars), console_.dim("▏"), end, " ",
+                      console_.dim(sparkline(losses_, static_cast<size_t>(line)))));
 }
 
 void Progress::show_epoch(const Event& event) {
-  const Json object = epoch_json(event, event.seconds - epoch_start_);
-  epoch_start_ = event.seconds;
-  history_ += object.dump() + '\n';
   if (console_.quiet()) return;
-  if (console_.json()) return console_.event(object);
-  std::string text =
+  if (console_.json()) return console_.event(epoch_json(event));
+  held_ =
       cat("epoch ", event.epoch, "/", event.epochs, "  ", scores_text(event.loss, event.metrics));
   if (event.validation) {
-    text += cat("  validation ", scores_text(event.validation->loss, event.validation->metrics));
+    held_ += cat("  validation ", scores_text(event.validation->loss, event.validation->metrics));
   }
-  console_.line(cat(
-      text, "  ",
-      console_.dim(cat(rate_text(event.samples_per_second), "  ", duration_text(event.seconds)))));
+  held_ += "  " + console_.dim(
+                      cat(rate_text(event.samples_per_second), "  ", duration_text(event.seconds)));
+  constexpr int always = 10;  // of thousands of short epochs nobody reads every line
+  constexpr std::chrono::milliseconds pause(500);
+  const auto now = std::chrono::steady_clock::now();
+  if (event.epoch > always && now - line_ < pause) return;
+  shown_ = line_ = now;
+  show_held();
 }
 
 }  // namespace soma::cli

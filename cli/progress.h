@@ -5,6 +5,7 @@
 #include <chrono>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "cli/console.h"
 #include "soma/train.h"
@@ -15,19 +16,20 @@ class Progress {
  public:
   explicit Progress(Console& console) : console_(console) {}
   void show(const Event& event);
-  /// One JSON line per epoch so far: the content of history.jsonl.
-  const std::string& history() const { return history_; }
 
  private:
   void show_step(const Event& event);
   void show_epoch(const Event& event);
+  void show_held();
 
   Console& console_;
-  std::string history_;
-  double epoch_start_ = 0;  // in seconds since the start of the training
-  std::chrono::steady_clock::time_point shown_{};
+  std::vector<double> losses_;  // of steps, for the sparkline
+  std::string held_;            // the line of the last epoch, where it was not shown
+  std::chrono::steady_clock::time_point shown_{}, line_{};  // of the last status, the last line
 };
 
+/// The line of an epoch in --json and in metrics.jsonl.
+nlohmann::ordered_json epoch_json(const Event& event);
 /// Adds "test_loss", "test_accuracy", …: `prefix` before each name.
 void add_scores(nlohmann::ordered_json& object, const std::string& prefix,
                 const Evaluation& evaluation);

@@ -49,7 +49,7 @@ void SourceOptions::add_to(Options& options, Need need) {
       "A named data set (soma data lists them), a CSV file, an IDX file of inputs, a folder of "
       "class folders with images or texts, or a text (.txt) to go on with",
       need);
-  options.text("--data", folder, "FOLDER", "Where the files of a named data set are");
+  options.text("--data-folder", folder, "FOLDER", "Where the files of a named data set are");
   options.text("--target", target, "COLUMN",
                "Column of a CSV file to predict, by name or number from 0 (default: the last)");
   options.text("--labels", labels, "FILE", "IDX file with the labels of an IDX file of inputs");
@@ -158,7 +158,7 @@ TrainTest open_source(const SourceOptions& options, const Model* model,
   return both;
 }
 
-Parts open_parts(const SourceOptions& options, double validation, double test, uint64_t seed) {
+Parts open_parts(const SourceOptions& options, double& validation, double test, uint64_t seed) {
   Parts parts;
   std::vector<Dataset> cut;
   const auto fractions = [&](int64_t rows, bool table) {

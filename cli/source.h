@@ -46,9 +46,9 @@ struct Parts {
   std::optional<Dataset> validation, test;
 };
 /// The data set in parts: `test` of the rows unless the source has a test set, and `validation` of
-/// the rest (NaN: 0.15 for tables of 50 rows or more, else none), with every class in each as often
-/// as in all; of series they are the last rows. Throws what open_source() throws.
-Parts open_parts(const SourceOptions& options, double validation, double test, uint64_t seed);
+/// the rest (NaN becomes 0.15 for tables of 50 rows or more, else none), with every class in each
+/// as often as in all; of series they are the last rows. Throws what open_source() throws.
+Parts open_parts(const SourceOptions& options, double& validation, double test, uint64_t seed);
 
 /// Runs `parse`, turning what it throws about the text of `flag` into a UsageError.
 template <class Parse>

@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "cli/interrupt.h"
 #include "cli/media.h"
 #include "cli/series.h"
 #include "soma/preprocess.h"
@@ -75,24 +76,6 @@ double loss_weight(const Network& net, const Dataset& train, const Loss& loss) {
   return 1 / (squares ? deviation * deviation : deviation);
 }
 
-Callback BestWeights::callback() {
-  return [this](const Event& event) {
-    if (event.kind != Event::Kind::epoch) return true;
-    const double loss = event.validation ? event.validation->loss : event.loss;
-    if (epoch_ == 0 || loss < loss_) {
-      tensors_ = std::as_const(net_).tensors();
-      loss_ = loss;
-      epoch_ = event.epoch;
-    }
-    return true;
-  };
-}
-
-int BestWeights::restore() {
-  for (const auto& [name, tensor] : tensors_) net_.tensors().at(name) = tensor;
-  return epoch_;
-}
-
 /// A network of no links: every row gets the same answer.
 static Baseline constant_answer(const Parts& parts, const Loss& loss) {
   const Dataset& train = parts.train;
@@ -126,15 +109,17 @@ std::vector<Baseline> baselines(const Parts& parts, const FitOptions& options) {
   const Dataset& train = whole ? parts.train : few;
   Network net = network_of({dense(outputs_of(train))}, train, loss);
   const Recipe recipe = recipe_for(train, options.validation != nullptr);
-  BestWeights best(net);
   FitOptions linear = options;
   linear.optimizer = adam(0.01);
   linear.epochs = static_cast<int>(recipe.epochs);
   linear.batch = recipe.batch;
   linear.loss_weight = loss_weight(net, train, loss);
-  linear.callbacks = {early_stopping(10), best.callback()};
+  linear.steps = 0;
+  linear.best = "loss";
+  linear.checkpoints = {};
+  linear.callbacks = {early_stopping(10), [](const Event&) { return !interrupted(); }};
   fit(net, train, linear);
-  best.restore();
+  if (interrupted()) return result;
   result.push_back({"a linear model", evaluate(net, *parts.test, loss)});
   return result;
 }

@@ -30,22 +30,6 @@ std::vector<Layer> with_ends(std::vector<Layer> layers, const Dataset& train, co
 /// What makes the gradients of such a network as large as for targets of deviation 1.
 double loss_weight(const Network& net, const Dataset& train, const Loss& loss);
 
-/// The weights after the epoch with the smallest loss, of the validation rows if there are any.
-class BestWeights {
- public:
-  /// `net` must outlive this.
-  explicit BestWeights(Network& net) : net_(net) {}
-  Callback callback();
-  /// Gives them to the network, and returns the epoch; 0 when there was none.
-  int restore();
-
- private:
-  Network& net_;
-  Tensors tensors_;
-  double loss_ = 0;
-  int epoch_ = 0;
-};
-
 /// A simple answer, and how good it is.
 struct Baseline {
   std::string name;  ///< "always setosa", "a linear model"

@@ -8,7 +8,7 @@ jobs=$(nproc)
 step() { printf '\n== %s (%d s so far)\n' "$*" "$SECONDS"; }
 
 step "Packages"
-scripts/setup.sh g++ cmake ninja-build zlib1g-dev libpng-dev libjpeg-dev nlohmann-json3-dev libcli11-dev libgtest-dev \
+scripts/setup.sh g++ cmake ninja-build zlib1g-dev libpng-dev libjpeg-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev libgtest-dev \
   libgmock-dev librapidcheck-dev libprotozero-dev libonnx-testdata clang clang-format clang-tidy \
   dataset-fashion-mnist
 

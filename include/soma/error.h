@@ -2,8 +2,10 @@
 // what was needed, what to do. The library never prints and never aborts.
 #pragma once
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace soma {
 
@@ -35,6 +37,10 @@ struct FileError : Error {
 /// Training that cannot go on: a loss or a tensor became NaN or infinite.
 struct DivergenceError : Error {
   using Error::Error;
+  int epoch = 0;              ///< From 1; 0 when it was so before training.
+  int64_t step = 0;           ///< In the epoch, from 1.
+  std::vector<int64_t> rows;  ///< Of the data set, in that batch.
+  std::string checkpoint;     ///< The last good one; "" when there is none.
 };
 
 }  // namespace soma

@@ -19,6 +19,8 @@ namespace soma {
 
 namespace {
 
+constexpr std::string_view temporary_suffix = ".soma-tmp";
+
 /// What the user can do about a system error, or "".
 std::string_view advice(int code) {
   switch (code) {
@@ -132,7 +134,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   if (exists && S_ISDIR(old.st_mode)) fail("write", path_, EISDIR);
   static std::atomic<unsigned> counter{0};
   do {
-    temporary_ = cat(path_, ".", ::getpid(), "-", counter++, ".tmp");
+    temporary_ = cat(path_, ".", ::getpid(), "-", counter++, temporary_suffix);
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   } while (descriptor_ < 0 && errno == EEXIST);
   if (descriptor_ < 0) fail("write", path_, errno);
@@ -157,6 +159,27 @@ void AtomicFile::commit() {
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("write", path_, errno);
   temporary_.clear();
   flush_folder(path_);
+}
+
+void remove_temporaries(const std::string& folder) {
+  std::error_code ignored;  // in a folder that is read-only, writing will say so
+  for (const auto& file : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::string name = file.path().filename().string();
+    if (name.ends_with(temporary_suffix)) std::filesystem::remove(file.path(), ignored);
+  }
+}
+
+LogFile::LogFile(std::string path) : path_(std::move(path)) {
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail("write", path_, errno);
+}
+
+LogFile::~LogFile() { ::close(descriptor_); }
+
+void LogFile::append(std::string_view text) { write_fully(descriptor_, bytes_of(text), path_); }
+
+void LogFile::flush() {
+  if (::fsync(descriptor_) != 0) fail("write", path_, errno);
 }
 
 void write_file_atomic(const std::string& path, std::span<const std::byte> bytes) {

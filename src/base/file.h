@@ -59,6 +59,27 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
+/// A file that grows: each append() is one write at its end.
+class LogFile {
+ public:
+  explicit LogFile(std::string path);
+  ~LogFile();
+  LogFile(const LogFile&) = delete;
+  LogFile& operator=(const LogFile&) = delete;
+
+  void append(std::string_view text);
+  /// Onto the disk.
+  void flush();
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+};
+
+/// Removes what is left in a folder of atomic files whose programs were killed. Nobody may be
+/// writing there.
+void remove_temporaries(const std::string& folder);
+
 /// Writes the whole file at once, atomically.
 void write_file_atomic(const std::string& path, std::span<const std::byte> bytes);
 void write_file_atomic(const std::string& path, std::string_view text);

@@ -1,6 +1,7 @@
 // When training blows up: which value was the first that is not finite? Training is deterministic,
 // so the last good state and the rows since then bring back the moment before the fault, and the
 // steps themselves need no watching.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -27,6 +28,25 @@ bool all_finite(const std::byte* data, int64_t count, DType type) {
   return true;
 }
 
+/// The row of the batch that holds the first such value, where the first axis is that of the rows;
+/// -1 elsewhere.
+int64_t bad_row(const View& view, int64_t rows) {
+  if (view.shape.rank() == 0 || view.shape[0] != rows) return -1;
+  const int64_t width = view.shape.elements() / rows;
+  const auto row_bytes = static_cast<size_t>(width) * size_of(view.type);
+  for (int64_t row = 0; row < rows; ++row) {
+    if (!all_finite(view.data + static_cast<size_t>(row) * row_bytes, width, view.type)) return row;
+  }
+  return -1;
+}
+
+/// "3, 17, 4 and 125 more".
+std::string list_of_rows(std::span<const int64_t> rows) {
+  constexpr size_t most = 16;
+  const std::string text = join(rows.first(std::min(rows.size(), most)), ", ");
+  return rows.size() > most ? cat(text, " and ", rows.size() - most, " more") : text;
+}
+
 }  // namespace
 
 Snapshot::Snapshot(std::vector<Tensor*> live) : live_(std::move(live)) {
@@ -43,7 +63,7 @@ void Snapshot::restore() const {
   }
 }
 
-std::string Trainer::first_bad_tensor() const {
+std::string Training::first_bad_tensor() const {
   for (const Tensors* tensors : {&std::as_const(net_).tensors(), &carried_}) {
     for (const auto& [name, tensor] : *tensors) {
       if (!all_finite(tensor.raw(), tensor.elements(), tensor.type())) return name;
@@ -52,7 +72,7 @@ std::string Trainer::first_bad_tensor() const {
   return "";
 }
 
-std::string Trainer::diagnose(int64_t step) {
+std::string Training::diagnose(int64_t step) {
   const auto rows = rows_of(step);
   LossGraph built(net_, data_, objective_, static_cast<int64_t>(rows.size()), BuildMode::training);
   std::vector<std::string> names;  // in words, in the order of computing
@@ -84,23 +104,28 @@ std::string Trainer::diagnose(int64_t step) {
     if (input.kind != InputKind::data) program.plan().bind(input.name, array_of(input));
   }
   program.gather(data_, rows);
-  program.set_key(options_.seed, steps_before_ + step);
+  if (augmenter_) program.augment(*augmenter_, rows, epoch_);
+  program.set_key(options_.seed, (epoch_ - 1) * steps_ + step);
   program.run();
   for (size_t i = 0; i < names.size(); ++i) {
     const View view = program.plan().output(cat("watch", i));
     if (!all_finite(view.data, view.shape.elements(), view.type)) {
-      return cat("the first value that is infinite or NaN is ", names[i]);
+      const int64_t row = bad_row(view, static_cast<int64_t>(rows.size()));
+      return cat("the first value that is infinite or NaN is ", names[i],
+                 row >= 0 ? cat(", for row ", rows[static_cast<size_t>(row)]) : "");
     }
   }
   return cat("the update made \"", first_bad_after(step), "\" infinite or NaN");
 }
 
-std::string Trainer::first_bad_after(int64_t step) {
+std::string Training::first_bad_after(int64_t step) {
   do_step(step);
   return first_bad_tensor();
 }
 
-void Trainer::diverged(int epoch, int64_t last_step) {
+void Training::diverged(int64_t last_step) {
+  const std::string resumable =
+      checkpoint_.empty() ? "" : cat("; the last good checkpoint is \"", checkpoint_, "\"");
   if (last_step < snapshot_step_) {
     throw DivergenceError(cat("the tensor \"", first_bad_tensor(),
                               "\" holds NaN or infinity before training; initialize the network"));
@@ -112,9 +137,16 @@ void Trainer::diverged(int epoch, int64_t last_step) {
   for (int64_t i = snapshot_step_; i < step; ++i) do_step(i);
   const std::string fault = diagnose(step);
   snapshot_->restore();
-  throw DivergenceError(cat("training diverged in epoch ", epoch, " at step ", step + 1, " of ",
-                            steps_, ": ", fault,
-                            "; lower the learning rate, clip the gradients or scale the inputs"));
+  const auto rows = rows_of(step);
+  DivergenceError error(cat("training diverged in epoch ", epoch_, " at step ", step + 1, " of ",
+                            steps_, ": ", fault, "; the batch holds the rows ", list_of_rows(rows),
+                            "; lower the learning rate, clip the gradients or scale the inputs",
+                            resumable));
+  error.epoch = epoch_;
+  error.step = step + 1;
+  error.rows.assign(rows.begin(), rows.end());
+  error.checkpoint = checkpoint_;
+  throw error;
 }
 
 }  // namespace soma::train

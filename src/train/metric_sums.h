@@ -21,6 +21,7 @@ class Confusion {
   explicit Confusion(int64_t width);
   void reset();
   void add(const Answers& answers);
+  void fields(Archive& archive) { archive(counts_); }
   int64_t classes() const { return classes_; }
   double at(int64_t label, int64_t answer) const {
     return counts_[static_cast<size_t>(label * classes_ + answer)];
@@ -66,6 +67,7 @@ class Ranking {
   explicit Ranking(int64_t width) : classes_(width == 1 ? 2 : width) {}
   void reset() { scores_.clear(), labels_.clear(); }
   void add(const Answers& answers);
+  void fields(Archive& archive) { archive(scores_, labels_); }
   /// The mean of f over the classes that some rows have and others lack, each against the rest; of
   /// two classes only the second. NaN when there is none.
   double mean_over_classes(double (*f)(std::span<const Item>)) const;
@@ -85,6 +87,7 @@ class Calibration {
   explicit Calibration(int64_t) : bins_(15) {}
   void reset() { bins_.assign(bins_.size(), {}); }
   void add(const Answers& answers);
+  void fields(Archive& archive) { archive(bins_); }
   double error() const;
 
  private:
@@ -103,6 +106,7 @@ class Likelihood {
   explicit Likelihood(int64_t) {}
   void reset() { count_ = nll_ = brier_ = 0; }
   void add(const Answers& answers);
+  void fields(Archive& archive) { archive(count_, nll_, brier_); }
   double nll() const { return count_ > 0 ? nll_ / count_ : 0; }
   double brier() const { return count_ > 0 ? brier_ / count_ : 0; }
 
@@ -129,6 +133,7 @@ class Moments {
   explicit Moments(int64_t width) : columns_(static_cast<size_t>(width)) {}
   void reset() { columns_.assign(columns_.size(), {}); }
   void add(const Answers& answers);
+  void fields(Archive& archive) { archive(columns_); }
   double mean_over_columns(double (*f)(const Column&)) const;
 
  private:
@@ -145,6 +150,7 @@ class Columns {
   explicit Columns(int64_t width) : width_(static_cast<size_t>(width)) {}
   void reset() { y_.clear(), t_.clear(); }
   void add(const Answers& answers);
+  void fields(Archive& archive) { archive(y_, t_); }
   double mean_over_columns(double (*f)(std::span<const double> y, std::span<const double> t)) const;
 
  private:
@@ -160,6 +166,7 @@ class RowMeans {
   explicit RowMeans(int64_t) {}
   void reset() { count_ = cosine_ = divergence_ = 0; }
   void add(const Answers& answers);
+  void fields(Archive& archive) { archive(count_, cosine_, divergence_); }
   double cosine() const { return count_ > 0 ? cosine_ / count_ : 0; }
   double divergence() const { return count_ > 0 ? divergence_ / count_ : 0; }
 

@@ -20,6 +20,7 @@ class Mean : public Metric {
  public:
   void reset() override { sum_ = 0, count_ = 0; }
   double value() const override { return count_ > 0 ? sum_ / count_ : 0; }
+  void fields(Archive& archive) override { archive(sum_, count_); }
 
  protected:
   void take(double value) { sum_ += value, count_ += 1; }
@@ -98,6 +99,7 @@ class LargestError : public Metric {
     }
   }
   double value() const override { return largest_; }
+  void fields(Archive& archive) override { archive(largest_); }
 
  private:
   double largest_ = 0;
@@ -111,6 +113,7 @@ class Of : public Metric {
   void reset() override { sums_.reset(); }
   void add(const Answers& answers) override { sums_.add(answers); }
   double value() const override { return f(sums_); }
+  void fields(Archive& archive) override { sums_.fields(archive); }
 
  private:
   Sums sums_;
@@ -218,6 +221,9 @@ void Metrics::add(const Answers& answers) {
 }
 void Metrics::read(std::vector<Score>& scores) const {
   for (size_t i = 0; i < metrics_.size(); ++i) scores[i].value = metrics_[i]->value();
+}
+void Metrics::fields(Archive& archive) {
+  for (auto& metric : metrics_) metric->fields(archive);
 }
 std::vector<Score> Metrics::scores() const {
   std::vector<Score> scores;

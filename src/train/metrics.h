@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "soma/train.h"
+#include "src/train/archive.h"
 
 namespace soma::train {
 
@@ -32,6 +33,7 @@ class Metric {
   virtual void reset() = 0;
   virtual void add(const Answers& answers) = 0;
   virtual double value() const = 0;
+  virtual void fields(Archive& archive) = 0;
 };
 
 /// Several metrics that are fed together.
@@ -45,6 +47,8 @@ class Metrics {
   /// Fills scores that were made once: no allocation.
   void read(std::vector<Score>& scores) const;
   std::vector<Score> scores() const;
+  /// The sums so far.
+  void fields(Archive& archive);
 
  private:
   std::vector<std::string> names_;

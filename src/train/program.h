@@ -81,6 +81,7 @@ class Evaluator {
   Evaluator(const Network& net, const Dataset& dataset, const Loss& loss,
             const EvaluateOptions& options);
   Evaluation run();
+  std::vector<Score> scores() const { return metrics_.scores(); }  ///< The names; values later.
 
  private:
   const Dataset& dataset_;

@@ -72,7 +72,7 @@ const std::vector<Case> cases = {
     {"missing table", {"train", "{folder}/none.csv"}, 1, {"none.csv"}},
     {"missing images", {"train", "{folder}/none.idx", "--labels", "{folder}/none.idx"}, 1, {"none.idx"}},
     {"images without labels", {"train", "{folder}/noise"}, 2, {"--labels"}},
-    {"missing folder of a named data set", {"train", "fashion-mnist", "--data", "{folder}/none"}, 1, {"none"}},
+    {"missing folder of a named data set", {"train", "fashion-mnist", "--data-folder", "{folder}/none"}, 1, {"none"}},
     {"folder instead of a file", {"train", "{folder}", "--labels", "{folder}"}, 1, {"{folder}"}},
     {"not an IDX file", {"train", "{folder}/noise", "--labels", "{folder}/noise"}, 1, {"noise"}},
     {"empty table", {"train", "{folder}/empty.csv"}, 1, {"empty.csv"}},

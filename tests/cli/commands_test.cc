@@ -11,9 +11,9 @@
 namespace soma {
 namespace {
 
-const std::vector<std::string> command_names = {"train",   "evaluate", "predict",     "generate",
-                                                "inspect", "list",     "activations", "gradcheck",
-                                                "bench",   "data",     "version"};
+const std::vector<std::string> command_names = {
+    "train",   "init", "report",      "compare",   "sweep", "evaluate", "predict", "generate",
+    "inspect", "list", "activations", "gradcheck", "bench", "data",     "version"};
 
 std::vector<std::string> with(std::vector<std::string> arguments,
                               std::initializer_list<std::string> more) {
@@ -78,12 +78,23 @@ TEST_F(FashionMnist, TrainsEvaluatesPredictsAndInspects) {
   EXPECT_GT(done["seconds"], 0);
   EXPECT_EQ(done["weights_sha256"].get<std::string>().size(), 64u);
 
-  std::istringstream history(content_of(out + "/history.jsonl"));
-  int epochs = 0;
-  for (std::string line; std::getline(history, line);) {
-    EXPECT_EQ(nlohmann::json::parse(line)["epoch"], ++epochs);
+  std::istringstream metrics(content_of(out + "/metrics.jsonl"));
+  int epochs = 0, steps = 0;
+  for (std::string line; std::getline(metrics, line);) {
+    const auto object = nlohmann::json::parse(line);
+    const std::string kind = object["event"];
+    if (kind == "epoch") {
+      EXPECT_EQ(object["epoch"], ++epochs);
+    } else if (kind == "step") {
+      EXPECT_EQ(object["steps_done"], ++steps);
+    } else if (kind == "layers") {
+      EXPECT_GT(object["layers"]["hidden1"]["update"], 0);
+    } else {
+      EXPECT_EQ(object["weights_sha256"], done["weights_sha256"]);
+    }
   }
   EXPECT_EQ(epochs, 3);
+  EXPECT_EQ(steps, 48);
 
   const std::string model = out + "/model.soma";
   const Finished evaluate =
@@ -133,14 +144,6 @@ TEST_F(FashionMnist, PrintsPlainLinesIntoAPipe) {
   EXPECT_EQ(run.out.find('\r'), run.out.npos);
   EXPECT_NE(run.out.find("epoch 3/3"), run.out.npos);
   EXPECT_NE(run.out.find("accuracy"), run.out.npos);
-}
-
-/// The event of the end; comparisons may follow.
-nlohmann::json done_of(const Finished& run) {
-  for (const auto& event : run.json()) {
-    if (event["event"] == "done") return event;
-  }
-  return {};
 }
 
 /// y = 3a - 2b + 1 with a text column left out by its class.
@@ -314,7 +317,8 @@ TEST(Output, ReplacesAnOlderRunAsAWhole) {
   const std::string before = content_of(folder / "run/model.soma");
   ASSERT_EQ(soma_run(with(command, {"--seed", "9"})).code, 0);
   EXPECT_NE(content_of(folder / "run/model.soma"), before);
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / "run"), {}), 2);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / "run"), {}), 6);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / "run/checkpoints"), {}), 1);
 }
 
 TEST(Output, OfAFullDiskIsASentence) {
@@ -328,19 +332,6 @@ TEST(Output, ToAReaderThatLeftIsNoError) {
   const std::string command =
       std::string(SOMA_PROGRAM) + " activations 2>&1 | head -1; exit ${PIPESTATUS[0]}";
   EXPECT_EQ(std::system(("bash -c '" + command + "' > /dev/null").c_str()), 0);
-}
-
-TEST(Interrupt, SavesWhatWasLearned) {
-  TemporaryFolder folder;
-  const Program program({"train", "iris", "--epochs", "100000000", "--out", folder / "run"});
-  for (int i = 0; i < 200 && program.output_so_far().find("epoch 2/") == std::string::npos; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  program.interrupt();
-  const Finished run = program.wait();
-  EXPECT_EQ(run.code, 130) << run.err;
-  EXPECT_NE(run.out.find("interrupted"), run.out.npos);
-  EXPECT_EQ(soma_run({"evaluate", folder / "run/model.soma", "iris"}).code, 0);
 }
 
 TEST(List, ShowsEveryRegistryAndExplainsRows) {

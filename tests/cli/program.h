@@ -70,6 +70,7 @@ class Program {
     if (error != 0) throw std::runtime_error("cannot start " SOMA_PROGRAM);
   }
   void interrupt() const { kill(pid_, SIGINT); }
+  void kill_at_once() const { kill(pid_, SIGKILL); }
   std::string output_so_far() const { return content_of(out_); }
   Finished wait() const {
     int status = 0;
@@ -86,6 +87,14 @@ class Program {
   std::string out_;
   pid_t pid_ = 0;
 };
+
+/// The event of the end; comparisons may follow.
+inline nlohmann::json done_of(const Finished& run) {
+  for (const auto& event : run.json()) {
+    if (event["event"] == "done") return event;
+  }
+  return {};
+}
 
 inline Finished soma_run(std::vector<std::string> arguments, const std::string& input = "") {
   return Program(std::move(arguments), input).wait();

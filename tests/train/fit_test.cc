@@ -242,11 +242,10 @@ TEST(Callbacks, StopAfterTheStepThatRuns) {
 
 TEST(EarlyStopping, WaitsAndStops) {
   const Callback stop = early_stopping(2);
-  Event event;
+  std::vector<EpochRecord> history;
   const auto after = [&](double loss) {
-    event.kind = Event::Kind::epoch;
-    event.loss = loss;
-    return stop(event);
+    history.push_back({.loss = loss});
+    return stop({.kind = Event::Kind::epoch, .history = history});
   };
   EXPECT_TRUE(after(3));
   EXPECT_TRUE(after(2));
