@@ -73,9 +73,7 @@ void run_dot(const void* args, Memory memory, int64_t begin, int64_t end,
   const bool single = p.batch == 1;
   const int64_t each = single ? end : p.gemm.chunks();
   const std::byte *a = memory[d.a], *b = memory[d.b];
-  GemmFinish finish;
-  finish.bias = d.finish.bias_in(memory);
-  finish.relu = d.finish.relu;
+  GemmFinish finish{false, d.finish.bias_in(memory), d.finish.relu};
   if (d.finish.base) {
     finish.base = memory[d.finish.base->buffer];
     finish.factor = factor_of(d, memory);

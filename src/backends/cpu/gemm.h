@@ -58,13 +58,13 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool trans
 
 /// What follows the sums of a product.
 struct GemmFinish {
-  bool accumulate = false;  ///< They are added to what C holds.
-  /// When not null: base - factor * sum goes on; needs depth_block >= k. It lies like C, and may be
-  /// C.
-  const void* base = nullptr;
-  double factor = 1;
+  bool accumulate = false;     ///< They are added to what C holds.
   const void* bias = nullptr;  ///< When not null, a row of n values added to every row.
   bool relu = false;           ///< Then all that is not above zero becomes zero.
+  /// When not null: base - factor * sum comes before bias and relu; needs depth_block >= k. It lies
+  /// like C, and may be C.
+  const void* base = nullptr;
+  double factor = 1;
 };
 
 /// Computes region(chunk) of C. K = 0 sums to zero. Allocates nothing; chunks may run at the same
