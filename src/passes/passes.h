@@ -32,7 +32,7 @@ Graph unroll_scans(const Graph& graph);
 /// both: a forward scan and the one that backpropagation ran again to record residuals.
 Graph merge_scans(const Graph& graph);
 /// Products x_t·W of a sequence with a constant leave the loop as one product over all steps;
-/// the weights that its products read are laid out for them before it; unused results vanish.
+/// weights that products read transposed are transposed before it; unused results vanish.
 Graph hoist_scan(const Graph& graph);
 /// Transposes in front of matrix products become their flags.
 Graph layout(const Graph& graph);

@@ -4,7 +4,6 @@
 #include <map>
 #include <numeric>
 
-#include "src/base/text.h"
 #include "src/ir/infer.h"
 #include "src/passes/passes.h"
 #include "src/passes/rows.h"
@@ -188,18 +187,8 @@ void hoist_products(Scan& scan) {
   finish_body(scan, std::move(inner), replaced);
 }
 
-/// Weights of a loop as its products read them best: not transposed, and rows that are not a
-/// multiple of many bytes apart, which would fall into few sets of the first-level cache.
-Value laid_out(Value weights, bool transposed, bool spread) {
-  constexpr int64_t many = 512, line = 64;
-  const Value w = transposed ? transpose(weights) : weights;
-  const auto bytes = static_cast<int64_t>(size_of(w.type()));
-  return spread && w.extent(1) * bytes % many == 0 ? pad(w, {0, 0}, {0, line / bytes}) : w;
-}
-
-/// They are laid out so once, in front of the loop; those that are only spread where blocks of rows
-/// read them so often that it pays.
-void lay_out_weights(Scan& scan) {
+/// Weights that products read transposed are transposed once, in front of the loop.
+void turn_weights(Scan& scan) {
   const Graph& body = *scan.attr.body;
   std::vector<bool> weights(body.size());  // the same at every step
   std::unordered_map<Id, Value> outside, inside;
@@ -213,37 +202,28 @@ void lay_out_weights(Scan& scan) {
     if (node.op == Op::input) continue;
     weights[id] = std::ranges::all_of(node.in, [&](Id in) -> bool { return weights[in]; });
     const bool product = node.op == Op::dot && node.shape.rank() == 2 && !weights[id];
-    if (product && weights[node.in[1]]) products.push_back(id);
+    if (product && weights[node.in[1]] && node.as<DotAttr>().transpose_b) products.push_back(id);
   }
   if (products.empty() || scan.attr.length < 2) return;
 
-  const bool spread = rows_worth_cutting(scan.attr) > 0;
   Graph inner;
-  std::map<std::pair<Id, bool>, Value> laid;  // weights, transposed → what stands for them
+  std::map<Id, Value> turned;  // weights → what stands for them
   for (const Id id : body.inputs().first(scan.consts())) {
     inner.splice(body, std::span(&id, 1), inside);
   }
   for (const Id id : products) {
-    const Node& node = body[id];
-    const Id weight = node.in[1];
-    const bool transposed = node.as<DotAttr>().transpose_b;
-    if (laid.count({weight, transposed})) continue;
-    const Value plain = scan.in[0].graph().splice(body, std::span(&weight, 1), outside)[0];
-    const Value w = laid_out(plain, transposed, spread);
-    if (w.id() == plain.id()) continue;
-    const Value in = inner.input(cat("laid_out", weight, transposed), w.shape(), w.type());
-    laid[{weight, transposed}] = slice_axis(in, 1, 0, node.shape[1]);
+    const Id weight = body[id].in[1];
+    if (turned.count(weight)) continue;
+    const Value w = transpose(scan.in[0].graph().splice(body, std::span(&weight, 1), outside)[0]);
+    turned[weight] = inner.input("turned" + std::to_string(weight), w.shape(), w.type());
     scan.in.insert(scan.in.begin() + static_cast<long>(scan.consts()), w);
     ++scan.attr.consts;
   }
-  if (laid.empty()) return;
   for (const Id id : body.inputs()) inner.splice(body, std::span(&id, 1), inside);
   for (const Id id : products) {
     const Node& node = body[id];
-    const auto w = laid.find({node.in[1], node.as<DotAttr>().transpose_b});
-    if (w == laid.end()) continue;
     const Value x = inner.splice(body, std::span(&node.in[0], 1), inside)[0];
-    inside[id] = dot(x, w->second, node.as<DotAttr>().transpose_a, false);
+    inside[id] = dot(x, turned[node.in[1]], node.as<DotAttr>().transpose_a, false);
   }
   finish_body(scan, std::move(inner), inside);
 }
@@ -307,7 +287,7 @@ Graph hoist_scan(const Graph& graph) {
       Scan scan{node.as<ScanAttr>(), {in.begin(), in.end()}};
       scan.attr.body = std::make_shared<const Graph>(hoist_scan(*scan.attr.body));
       hoist_products(scan);
-      lay_out_weights(scan);
+      turn_weights(scan);
       kept[id] = drop_unused(scan, taken[id]);
       return out.add(Op::scan, scan.in, scan.attr);
     }

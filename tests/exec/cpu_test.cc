@@ -457,7 +457,7 @@ TEST(Cpu, ScansByBlocksOfRows) {
   }
 }
 
-TEST(Cpu, ScansByBlocksOfRowsWithWideWeights) {  // laid out in front of the loop, both ways
+TEST(Cpu, ScansByBlocksOfRowsWithWideWeights) {  // whose gates fill vectors
   Graph g;
   const Value x = g.input("x", {3, 32, 3}), w = g.parameter("w", {35, 128});
   const Value y = lstm(g, x, w, g.parameter("b", {128}), 32);
