@@ -12,8 +12,10 @@ constexpr int nowhere = -1;
 constexpr size_t most_members = 96;
 // Costs an element, in reads of an array from memory; a write reads it, too. From an array that is
 // small enough to stay in a cache, reading is worth less than any transcendental function.
-constexpr double stored = 2, cheap = 0.1, transcendental = 1.5, transcendental_near = 8;
+constexpr double stored = 2, cheap = 0.1, transcendental = 1.5, transcendental_near = 16;
 constexpr double near = 256e3;  // bytes
+// To gather an operand from where it does not lie in order, as a number for each channel.
+constexpr double gathered = 2;
 
 class Recomputation {
  public:
@@ -89,7 +91,7 @@ class Recomputation {
 
   /// What it takes to compute maps again.
   struct Plan {
-    std::set<Id> maps, arrays;
+    std::set<Id> maps, arrays, gathers;
     bool possible = true;
   };
   void include(const Step& step, Id map, Plan& plan) const {
@@ -107,15 +109,29 @@ class Recomputation {
           updated_.contains(base) && graph_[base].shape.elements() >= step.elements;
       if (op == Op::rng || changes) plan.possible = false;
       plan.arrays.insert(base);
+      if (is_gathered(step, operand)) plan.gathers.insert(operand);
     }
+  }
+  /// Neither in order, nor the same for every so many elements or for each row of the step.
+  bool is_gathered(const Step& step, Id operand) const {
+    if (link_of(graph_, operand, step.columns).repeats_rows) return false;
+    const View view = load_view(graph_, operand).collapsed();
+    View part{view.base, 0, {}, {}};
+    for (int d = 0; d < view.shape.rank(); ++d) {
+      if (part.shape.rank() == 0 && view.strides[d] == 0) continue;
+      part.shape.push_back(view.shape[d]);
+      part.strides.push_back(view.strides[d]);
+    }
+    return !part.contiguous();
   }
 
   void decide(Step& step) {
     std::map<int, std::set<Id>> wanted;  // by the step that computes them
-    std::set<Id> read;
+    std::set<Id> read, operands;
     for (const Id member : step.members) {
       if (graph_[member].op == Op::reduce) continue;
       for (const Id operand : graph_[member].in) {
+        operands.insert(operand);
         const auto map = candidate(step, operand);
         if (map && !step.computes(*map)) {
           wanted[owner_[*map]].insert(*map);
@@ -138,6 +154,9 @@ class Recomputation {
       for (const Id base : plan.arrays) {
         if (!read.contains(base)) computing += bytes(base);
         if (!kept_[base] && owner_[base] != nowhere) computing += stored * bytes(base);
+      }
+      for (const Id operand : plan.gathers) {
+        if (!operands.contains(operand)) computing += gathered * bytes(operand);
       }
       const bool fits = step.members.size() + plan.maps.size() <= most_members;
       if (plan.possible && fits && computing < reading) {

@@ -129,6 +129,19 @@ TEST(Fuse, BackpropagationComputesLargeMapsAgain) {
   EXPECT_GT(hidden_arrays(8), 3u) << "tanh costs more than it is to read from a cache";
 }
 
+TEST(Fuse, WhatMustBeGatheredIsNotComputedAgain) {
+  for (const bool by_channel : {true, false}) {
+    Graph g;
+    const Value x = g.input("x", {64, 32, 28, 28}),
+                b = g.input("b", by_channel ? Shape{32, 1, 1} : Shape{28});
+    const Value y = x + b;
+    g.output("z", y - mean(y));
+    int64_t stored = 0;
+    for (const Step& step : fuse(g)) stored += std::ranges::count(step.writes, y.id());
+    EXPECT_EQ(stored, by_channel ? 1 : 0);
+  }
+}
+
 TEST(Order, UpdatesFollowTheirLayerAndTheLastReaderOfTheState) {
   Graph g;
   std::vector<Value> params;

@@ -73,8 +73,6 @@ using ReduceCols = void(void* dst, const void* src, int64_t rows, int64_t cols, 
                         bool accumulate) noexcept;
 /// dst[r][0 … cols) = src[r].
 using ExpandRows = void(void* dst, const void* src, int64_t rows, int64_t cols) noexcept;
-/// dst[0 … n) = *value.
-using Fill = void(void* dst, const void* value, int64_t n) noexcept;
 /// A 2-D array of any strides; strides count elements. dst and src must not overlap.
 struct Strides2d {
   int64_t row, col;
@@ -120,7 +118,6 @@ struct Isa {
   ReduceRows* reduce_rows[reducer_count][dtype_count];
   ReduceCols* reduce_cols[reducer_count][dtype_count];
   ExpandRows* expand_rows[width_count];
-  Fill* fill[width_count];
   Copy2d* copy2d[width_count];
   GemmKernel* gemm[2];  // f32, f64
 };

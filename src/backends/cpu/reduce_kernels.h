@@ -73,9 +73,8 @@ void reduce_cols(void* dst, const void* src, int64_t rows, int64_t cols, int64_t
 }
 
 template <class T>
-void fill(void* dst, const void* value, int64_t n) noexcept {
-  T* d = static_cast<T*>(dst);
-  const T v = *static_cast<const T*>(value);
+SOMA_INLINE void fill(T* d, const T* value, int64_t n) {
+  const T v = *value;
   for (int64_t i = 0; i < n; ++i) d[i] = v;
 }
 template <class T>
@@ -222,7 +221,6 @@ template <class T>
 constexpr void set_moves(Isa& isa) {
   constexpr int width = width_index(sizeof(T));
   isa.expand_rows[width] = expand_rows<T>;
-  isa.fill[width] = fill<T>;
   isa.copy2d[width] = copy2d<T>;
 }
 constexpr void set_reductions(Isa& isa) {
