@@ -1,6 +1,6 @@
-// The transcendental functions of float32 against libm in double: at most 0.52 ulp away (tanh and
-// sigmoid, which are evaluated in floats, 2), on every instruction set. The disabled test measures
-// all 2^32 arguments; run it after any change:
+// The transcendental functions of float32 against libm in double: at most 0.52 ulp away (tanh
+// and sigmoid, which are evaluated in floats, 2 and 2.5), on every instruction set. The disabled
+// test measures all 2^32 arguments; run it after any change:
 //   soma_test_cpu --gtest_also_run_disabled_tests --gtest_filter='*AllFloats*'
 // Worst of all 2^32 arguments, in ulp, on x86-64-v4: exp 0.5026, log 0.5000, expm1 0.5104,
 // log1p 0.5000, tanh 1.6, erf 0.5185, sin 0.5032, cos 0.5031; sqrt is exact.
@@ -29,7 +29,7 @@ const Function functions[] = {
     {"log1p", MapOp::log1p, [](double x) { return std::log1p(x); }},
     {"sqrt", MapOp::sqrt, [](double x) { return std::sqrt(x); }},
     {"tanh", MapOp::tanh, [](double x) { return std::tanh(x); }, 2},
-    {"sigmoid", MapOp::sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, 2},
+    {"sigmoid", MapOp::sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, 2.5},
     {"erf", MapOp::erf, [](double x) { return std::erf(x); }},
     {"sin", MapOp::sin, [](double x) { return std::sin(x); }},
     {"cos", MapOp::cos, [](double x) { return std::cos(x); }},

@@ -159,7 +159,8 @@ SOMA_INLINE F tanh_of_floats(F x) {
   return __builtin_bit_cast(F, __builtin_bit_cast(Word, result) | sign);
 }
 
-/// Within 2 ulp. e^-|x| is made 2^64 times as large, since its exponent may be a denormal number's.
+/// Within 2.5 ulp. e^-|x| is made 2^64 times as large, since its exponent may be a denormal
+/// number's.
 template <class F>
 SOMA_INLINE F sigmoid_of_floats(F x) {
   F a = x < 0.0f ? x : -x;
