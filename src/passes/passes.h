@@ -1,6 +1,6 @@
 // Graph passes: each takes a graph and returns one that means the same. In the order compile()
 // runs them: inline_calls, unroll_scans, simplify, merge_scans, hoist_scan, layout, simplify,
-// split_reductions.
+// split_reductions, split_products.
 #pragma once
 
 #include <functional>
@@ -40,6 +40,11 @@ Graph layout(const Graph& graph);
 /// Sums and maxima over the last axes and others, as of a channel over samples and places, become
 /// one over the last axes, which the step before may compute by rows, and one over the rest.
 Graph split_reductions(const Graph& graph);
+
+/// Products whose depth is long beside their result, as the gradient of weights that every step of
+/// a sequence uses, become products of parts of the depth, and the sum of these: threads share them
+/// evenly, and each number is read once.
+Graph split_products(const Graph& graph);
 
 /// The passes by name, in order.
 struct Pass {

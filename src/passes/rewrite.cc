@@ -113,6 +113,26 @@ Graph split_reductions(const Graph& graph) {
   });
 }
 
+Graph split_products(const Graph& graph) {
+  constexpr int64_t parts = 8, least_depth = 256, longer = 6;
+  return rewrite(graph, [](Graph&, const Node& node, std::span<const Value> in) -> Value {
+    if (node.op != Op::dot || node.shape.rank() != 2) return {};
+    const auto& attr = node.as<DotAttr>();
+    if (!attr.transpose_a || attr.transpose_b) return {};
+    const int64_t m = node.shape[0], n = node.shape[1], depth = in[0].extent(0) / parts;
+    if (in[0].extent(0) % parts != 0 || depth < least_depth) return {};
+    if (parts * depth < longer * std::max(m, n)) return {};
+    const Value products =
+        dot(reshape(in[0], {parts, depth, m}), reshape(in[1], {parts, depth, n}), true, false);
+    Value sum;
+    for (int64_t i = 0; i < parts; ++i) {
+      const Value part = reshape(slice_axis(products, 0, i, i + 1), node.shape);
+      sum = sum ? sum + part : part;
+    }
+    return sum;
+  });
+}
+
 std::span<const Pass> pipeline() {
   static constexpr Pass passes[] = {
       {"inline_calls", [](const Graph& g) { return inline_calls(g); }, true},
@@ -123,6 +143,7 @@ std::span<const Pass> pipeline() {
       {"layout", layout},
       {"simplify", simplify},
       {"split_reductions", split_reductions},
+      {"split_products", split_products},
   };
   return passes;
 }

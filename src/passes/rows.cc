@@ -123,4 +123,16 @@ std::optional<RowBody> body_of_rows(const ScanAttr& scan, int64_t rows) {
   return made;
 }
 
+int64_t rows_worth_cutting(const ScanAttr& scan) {
+  constexpr int64_t most_weights = 1 << 20, least_rows = 32;
+  const Graph& body = *scan.body;
+  int64_t weights = 0;
+  for (const Id id : body.inputs().first(static_cast<size_t>(scan.consts))) {
+    weights += body[id].shape.elements() * static_cast<int64_t>(size_of(body[id].type));
+  }
+  if (scan.carries == 0 || scan.length < 2 || weights > most_weights) return 0;
+  const Shape& carry = body[body.outputs()[0].id].shape;
+  return carry.rank() > 0 && carry[0] >= least_rows ? carry[0] : 0;
+}
+
 }  // namespace soma::passes

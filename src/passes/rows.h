@@ -23,4 +23,8 @@ struct RowBody {
 /// what has no rows: weights, the number of the step).
 std::optional<RowBody> body_of_rows(const ScanAttr& scan, int64_t rows);
 
+/// How many rows the batch has, if blocks of them have enough to do and the weights, which each
+/// block reads at each step, fit in a core's cache; else none.
+int64_t rows_worth_cutting(const ScanAttr& scan);
+
 }  // namespace soma::passes

@@ -6,6 +6,7 @@
 
 #include "src/ir/infer.h"
 #include "src/passes/passes.h"
+#include "src/passes/rows.h"
 
 namespace soma::passes {
 
@@ -150,7 +151,8 @@ void finish_body(Scan& scan, Graph&& inner, std::unordered_map<Id, Value>& repla
   scan.attr.body = std::make_shared<const Graph>(std::move(inner));
 }
 
-/// Moves dot(slice of a sequence, constant) of the body in front of the loop.
+/// Moves dot(slice of a sequence, constant) of the body in front of the loop, unless blocks of rows
+/// go through it: those are quicker with the product than with writing and reading it all.
 void hoist_products(Scan& scan) {
   const Graph& body = *scan.attr.body;
   std::map<Id, size_t> place;  // body input id → position
@@ -168,6 +170,8 @@ void hoist_products(Scan& scan) {
     }
   }
   if (products.empty() || scan.attr.length == 0) return;
+  if (const int64_t rows = rows_worth_cutting(scan.attr); rows > 0 && body_of_rows(scan.attr, rows))
+    return;
 
   Graph inner;
   std::unordered_map<Id, Value> replaced;

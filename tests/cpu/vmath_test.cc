@@ -1,9 +1,9 @@
-// The transcendental functions of float32 against libm in double: at most 0.52 ulp away (tanh,
-// which is evaluated in floats, 2), on every instruction set. The disabled test measures all 2^32
-// arguments; run it after any change:
+// The transcendental functions of float32 against libm in double: at most 0.52 ulp away (tanh
+// and sigmoid, which are evaluated in floats, 2 and 2.5), on every instruction set. The disabled
+// test measures all 2^32 arguments; run it after any change:
 //   soma_test_cpu --gtest_also_run_disabled_tests --gtest_filter='*AllFloats*'
 // Worst of all 2^32 arguments, in ulp, on x86-64-v4: exp 0.5026, log 0.5000, expm1 0.5104,
-// log1p 0.5000, tanh 1.6, sigmoid 0.5025, erf 0.5185, sin 0.5032, cos 0.5031; sqrt is exact.
+// log1p 0.5000, tanh 1.6, erf 0.5185, sin 0.5032, cos 0.5031; sqrt is exact.
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -29,7 +29,7 @@ const Function functions[] = {
     {"log1p", MapOp::log1p, [](double x) { return std::log1p(x); }},
     {"sqrt", MapOp::sqrt, [](double x) { return std::sqrt(x); }},
     {"tanh", MapOp::tanh, [](double x) { return std::tanh(x); }, 2},
-    {"sigmoid", MapOp::sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }},
+    {"sigmoid", MapOp::sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, 2.5},
     {"erf", MapOp::erf, [](double x) { return std::erf(x); }},
     {"sin", MapOp::sin, [](double x) { return std::sin(x); }},
     {"cos", MapOp::cos, [](double x) { return std::cos(x); }},
@@ -102,7 +102,7 @@ TEST(Vmath, SpecialValues) {
       isa_named(name).map[static_cast<int>(function.op)][0](
           out.data(), special.data(), nullptr, nullptr, static_cast<int64_t>(special.size()));
       for (size_t i = 0; i < special.size(); ++i)
-        EXPECT_LE(ulps(out[i], function.reference(special[i])), 0.52)
+        EXPECT_LE(ulps(out[i], function.reference(special[i])), function.limit)
             << function.name << " of " << special[i] << " on " << name << " gave " << out[i];
     }
 }

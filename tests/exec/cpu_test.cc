@@ -202,6 +202,20 @@ TEST(Cpu, ReluAndItsGradient) {
       << plan.explain();
 }
 
+TEST(Cpu, SumsOntoAnArray) {
+  Graph g;
+  const Value x = g.input("x", {33, 20}), h = g.input("h", {33, 9});
+  const Value w = g.parameter("w", {20, 70}), u = g.parameter("u", {9, 70});
+  const Value sum = dot(x, w) + dot(h, u);
+  g.output("z", sum + g.parameter("b", {70}));
+  const Value both = g.input("both", {33, 33});  // what is added is an operand as well
+  g.output("twice", dot(both, both) + both);
+  g.output("read again", exp(dot(both, x) + x) * x);
+  expect_cpu_agrees(g, 1, 1e-4);
+  const std::string text = compile(g, Device::cpu(1)).explain();
+  EXPECT_NE(text.find("+ array + bias -> z"), std::string::npos) << text;
+}
+
 TEST(Cpu, GatesOfNumbersThatAnotherStepCompares) {
   for (const bool others_look : {false, true}) {
     Graph g;
@@ -441,6 +455,25 @@ TEST(Cpu, ScansByBlocksOfRows) {
     const RunResult one = run_plan(g, inputs, Device::cpu(1));
     EXPECT_TRUE(run_plan(g, inputs, Device::cpu(7)).outputs == one.outputs);
   }
+}
+
+TEST(Cpu, ScansByBlocksOfRowsWithWideWeights) {  // whose gates fill vectors
+  Graph g;
+  const Value x = g.input("x", {3, 32, 3}), w = g.parameter("w", {35, 128});
+  const Value y = lstm(g, x, w, g.parameter("b", {128}), 32);
+  g.output("y", y);
+  g.output("dw", gradients(sum(square(y)), std::vector<Value>{w})[0]);
+  expect_cpu_agrees(g, 1, 1e-4);
+}
+
+TEST(Cpu, ProductsOfPartsOfTheDepth) {
+  Graph g;
+  const Value x = g.input("x", {4096, 28}), y = g.input("y", {4096, 96});
+  g.output("gradient", dot(x, y, true, false) * 0.01);
+  expect_cpu_agrees(g, 1, 1e-4);
+  const auto inputs = random_inputs(g, 1);
+  const RunResult one = run_plan(g, inputs, Device::cpu(1));
+  EXPECT_TRUE(run_plan(g, inputs, Device::cpu(3)).outputs == one.outputs);
 }
 
 TEST(Cpu, EmptyAndSingle) {

@@ -219,6 +219,17 @@ TEST(SplitReductions, RowsFirstWhereOtherAxesJoinThem) {
   EXPECT_EQ(count(swept(split_reductions(others)), Op::reduce), 5);
 }
 
+TEST(SplitProducts, LongDepthInParts) {
+  Graph g;
+  const Value x = g.input("x", {2048, 3}), y = g.input("y", {2048, 5});
+  g.output("gradient", dot(x, y, true, false));
+  g.output("short", dot(slice_axis(x, 0, 0, 1024), slice_axis(y, 0, 0, 1024), true, false));
+  const Graph after = swept(split_products(g));
+  EXPECT_EQ(count(after, Op::add), 7);
+  EXPECT_EQ(after[after.outputs()[1].id].op, Op::dot);
+  expect_same_meaning(g, after, 1e-4);
+}
+
 TEST(Pipeline, EveryPassKeepsTheMeaning) {
   Graph g = recurrent_net();
   for (const Pass& pass : pipeline()) {

@@ -36,14 +36,28 @@ class Taker {
     if (add.op != Op::add || is_made(add.in[0]) == is_made(add.in[1])) return {};
     const Id other = is_made(add.in[0]) ? add.in[1] : add.in[0];
     const View view = passes::load_view(graph_, other);
-    const bool there = std::ranges::count(step_.reads, view.base) > 0 && !is_member(source(other));
-    if (!there || !is_bias(view, graph_[made_].shape, of)) return {};
+    if (!is_read(view.base) || is_member(source(other)) || !is_bias(view, graph_[made_].shape, of))
+      return {};
     made_ = readers[0];
     take(made_);
     return view;
   }
 
-  /// base - factor · made
+  /// base + made
+  void sum(Finish& finish) {
+    const auto readers = users(made_);
+    if (readers.size() != 1 || is_array(made_)) return;
+    const Node& add = graph_[readers[0]];
+    if (add.op != Op::add || is_made(add.in[0]) == is_made(add.in[1])) return;
+    const View base = passes::load_view(graph_, is_made(add.in[0]) ? add.in[1] : add.in[0]);
+    if (!is_whole(base) || !is_read(base.base)) return;
+    finish.base = base;
+    finish.constant_factor = -1;
+    made_ = readers[0];
+    take(made_);
+  }
+
+  /// base - factor · made, if that is all
   void descent(Finish& finish) {
     const auto products = users(made_);
     if (step_.members.size() != 2 || products.size() != 1 || is_array(made_)) return;
@@ -54,19 +68,16 @@ class Taker {
     const Node& step = graph_[steps[0]];
     if (step.op != Op::sub || source(step.in[0]) == products[0]) return;
     const View base = passes::load_view(graph_, step.in[0]);
-    const bool whole = base.contiguous() && base.offset == 0 &&
-                       graph_[base.base].shape.elements() == step.shape.elements();
     View factor =
         passes::load_view(graph_, is_made(scaled.in[0]) ? scaled.in[1] : scaled.in[0]).collapsed();
     for (const int64_t stride : factor.strides) {
       if (stride != 0) return;
     }
     const Node& number = graph_[factor.base];
-    const auto there = [&](Id id) { return std::ranges::count(step_.reads, id) > 0; };
-    if (!whole || !there(base.base)) return;
+    if (!is_whole(base) || !is_read(base.base)) return;
     if (number.op == Op::constant) {
       finish.constant_factor = number.as<ConstantAttr>().value;
-    } else if (there(factor.base)) {
+    } else if (is_read(factor.base)) {
       finish.factor = factor;
     } else {
       return;
@@ -100,6 +111,12 @@ class Taker {
     return link.producer == made_ && !link.repeats_rows;
   }
   bool is_member(Id id) const { return std::ranges::count(step_.members, id) > 0; }
+  bool is_read(Id id) const { return std::ranges::count(step_.reads, id) > 0; }
+  /// Does it lie like what is made?
+  bool is_whole(const View& view) const {
+    return view.contiguous() && view.offset == 0 &&
+           graph_[view.base].shape.elements() == graph_[made_].shape.elements();
+  }
   bool is_array(Id id) const { return std::ranges::count(step_.writes, id) > 0; }
   std::vector<Id> users(Id id) const {
     std::vector<Id> list;
@@ -124,22 +141,20 @@ class Taker {
 }  // namespace
 
 std::string Finish::text() const {
-  return std::string(bias ? " + bias" : "") + (relu ? " + relu" : "") + (base ? " + descent" : "");
+  const bool sum = base && !factor && constant_factor == -1;
+  return std::string(sum    ? " + array"
+                     : base ? " + descent"
+                            : "") +
+         (bias ? " + bias" : "") + (relu ? " + relu" : "");
 }
 
-Finish take_finish(const Graph& graph, Step& step, Id& made, BiasOf of) {
+Finish take_finish(const Graph& graph, Step& step, Id& made, BiasOf of, bool arrays) {
   Taker taker(graph, step, made);
   Finish finish;
+  if (arrays) taker.descent(finish);
+  if (arrays) taker.sum(finish);
   finish.bias = taker.bias(of);
   finish.relu = taker.relu();
-  finish.members = std::move(taker.taken);
-  return finish;
-}
-
-Finish take_descent(const Graph& graph, Step& step, Id& made) {
-  Finish finish;
-  Taker taker(graph, step, made);
-  taker.descent(finish);
   finish.members = std::move(taker.taken);
   return finish;
 }

@@ -1,5 +1,5 @@
-// What the kernels of products and convolutions do with their sums at once: a bias, then relu; or a
-// step of gradient descent.
+// What the kernels of products and convolutions do with their sums at once: an array, a bias, then
+// relu; or a step of gradient descent.
 #pragma once
 
 #include <optional>
@@ -17,7 +17,7 @@ enum class BiasOf { columns, channels };
 struct Finish {
   std::optional<passes::View> bias;
   bool relu = false;
-  /// Or: base - factor · sum, the factor a constant or one number of an array.
+  /// Before that base - factor · sum, the factor a constant or one number of an array.
   std::optional<passes::View> base, factor;
   double constant_factor = 1;
   std::vector<Id> members;   ///< The nodes that this is.
@@ -35,9 +35,8 @@ struct FinishAt {
 };
 
 /// Takes what a kernel that makes `made` can do of the members of `step`, which read it. They leave
-/// the step, and `made` becomes the last of them. Nothing else may read what `made` was.
-Finish take_finish(const Graph& graph, passes::Step& step, Id& made, BiasOf of);
-/// The same for a step of gradient descent, when nothing else follows the product.
-Finish take_descent(const Graph& graph, passes::Step& step, Id& made);
+/// the step, and `made` becomes the last of them. Nothing else may read what `made` was. `arrays`:
+/// it can add the sums to an array, or take them from one.
+Finish take_finish(const Graph& graph, passes::Step& step, Id& made, BiasOf of, bool arrays);
 
 }  // namespace soma::cpu

@@ -61,8 +61,8 @@ struct GemmFinish {
   bool accumulate = false;     ///< They are added to what C holds.
   const void* bias = nullptr;  ///< When not null, a row of n values added to every row.
   bool relu = false;           ///< Then all that is not above zero becomes zero.
-  /// When not null: C = base - factor * sum and nothing else; needs depth_block >= k. It lies like
-  /// C, and may be C.
+  /// When not null: base - factor * sum comes before bias and relu; needs depth_block >= k. It lies
+  /// like C, and may be C.
   const void* base = nullptr;
   double factor = 1;
 };

@@ -59,12 +59,12 @@ struct Ahead {
 /// What happens to the sums of a tile on their way to C.
 template <class T>
 struct TileFinish {
-  bool onto_c;        ///< They are added to what is there.
+  bool onto_c;    ///< They are added to what is there.
+  const T* base;  ///< When not null, base - factor * sum goes on; it lies like C.
+  T factor;
   const T* bias;      ///< Added in the end, when not null.
   bool bias_of_rows;  ///< A number for each row, not for each column.
   bool relu;          ///< Then all that is not above zero becomes zero.
-  const T* base;      ///< When not null, base - factor * sum is all; it lies like C.
-  T factor;
 
   /// The same for each vector of a tile; the last of a row may have fewer columns.
   template <int rows, int vectors>
@@ -73,18 +73,17 @@ struct TileFinish {
     using V = Native<T>;
     constexpr int lanes = native_lanes<T>;
     const auto count = [&](int j) { return j + 1 < vectors ? lanes : last; };
-    if (base != nullptr) {
-      SOMA_UNROLL
-      for (int i = 0; i < rows; ++i) SOMA_UNROLL
-      for (int j = 0; j < vectors; ++j)
-        sum[i][j] = load_first<V>(base + i * c_stride + j * lanes, count(j)) - sum[i][j] * factor;
-      return;
-    }
     if (onto_c) {
       SOMA_UNROLL
       for (int i = 0; i < rows; ++i) SOMA_UNROLL
       for (int j = 0; j < vectors; ++j)
         sum[i][j] = load_first<V>(c + i * c_stride + j * lanes, count(j)) + sum[i][j];
+    }
+    if (base != nullptr) {
+      SOMA_UNROLL
+      for (int i = 0; i < rows; ++i) SOMA_UNROLL
+      for (int j = 0; j < vectors; ++j)
+        sum[i][j] = load_first<V>(base + i * c_stride + j * lanes, count(j)) - sum[i][j] * factor;
     }
     if (bias != nullptr) {
       SOMA_UNROLL
@@ -151,7 +150,7 @@ SOMA_INLINE TileFinish<T> finish_of(const GemmBlock& block, int64_t column) {
   if (bias != nullptr && !block.bias_of_rows) bias += column;
   const auto* base = static_cast<const T*>(block.base);
   if (base != nullptr) base += column;
-  return {false, bias, block.bias_of_rows, block.relu, base, static_cast<T>(block.factor)};
+  return {false, base, static_cast<T>(block.factor), bias, block.bias_of_rows, block.relu};
 }
 
 template <class T>
@@ -406,11 +405,11 @@ void multiply_column(const GemmBlock& block, int64_t row) {
   for (int i = 0; i < rows; ++i, c += block.ldc) {
     const T sum = sum_of_lanes<T>(even[i] + odd[i]);
     T total = block.accumulate ? *c + sum : sum;
-    if (block.bias != nullptr) total += *static_cast<const T*>(block.bias);
-    if (block.relu && !(total > 0)) total = T{};
     if (block.base != nullptr)
       total = static_cast<const T*>(block.base)[(row + i) * block.ldc] -
               sum * static_cast<T>(block.factor);
+    if (block.bias != nullptr) total += *static_cast<const T*>(block.bias);
+    if (block.relu && !(total > 0)) total = T{};
     *c = total;
   }
 }

@@ -100,11 +100,11 @@ struct GemmBlock {
   const int64_t* b_rows;
   bool single_column;  // C is one column, A is not transposed, B without gaps
   bool accumulate;     // onto C
+  const void* base;    // when not null: base - factor * sum, if kc covers the depth; it lies
+  double factor;       // like C, and may be C
   const void* bias;    // when not null, a number for each column, added in the end
   bool bias_of_rows;   // ... for each row
   bool relu;           // then all that is not above zero becomes zero
-  const void* base;    // when not null: C = base - factor * sum instead, if kc covers the depth;
-  double factor;       // base lies like C, and may be C
   void* scratch;
 };
 using GemmKernel = void(const GemmBlock& block) noexcept;

@@ -173,12 +173,9 @@ class Lowering {
       if (!step.anchor) continue;
       Id made = *step.anchor;
       if (graph_[made].op == Op::dot) {
-        trials_[s].finish = take_finish(graph_, step, made, BiasOf::columns);
-        if (made == *step.anchor && in_one_block(step)) {
-          trials_[s].finish = take_descent(graph_, step, made);
-        }
+        trials_[s].finish = take_finish(graph_, step, made, BiasOf::columns, in_one_block(step));
       } else if (const auto next = step_behind_conv(s)) {
-        trials_[s].finish = take_finish(graph_, steps_[*next], made, BiasOf::channels);
+        trials_[s].finish = take_finish(graph_, steps_[*next], made, BiasOf::channels, false);
         if (made == *step.anchor) continue;
         move_result(step, steps_[*next], made, trials_[s].finish);
       }

@@ -118,7 +118,6 @@ SOMA_TRANSCENDENTAL(Exp, exp, __builtin_exp(a));
 SOMA_TRANSCENDENTAL(Log, log, __builtin_log(a));
 SOMA_TRANSCENDENTAL(Expm1, expm1, __builtin_expm1(a));
 SOMA_TRANSCENDENTAL(Log1p, log1p, __builtin_log1p(a));
-SOMA_TRANSCENDENTAL(Sigmoid, sigmoid, 1 / (1 + __builtin_exp(-a)));
 SOMA_TRANSCENDENTAL(Erf, erf, __builtin_erf(a));
 SOMA_TRANSCENDENTAL(Sin, sin, __builtin_sin(a));
 SOMA_TRANSCENDENTAL(Cos, cos, __builtin_cos(a));
@@ -129,6 +128,13 @@ struct Tanh {
     return vmath::tanh_of_floats(a);
   }
   static SOMA_INLINE double of(double a) { return __builtin_tanh(a); }
+};
+struct Sigmoid {
+  template <class F>
+  static SOMA_INLINE F floats(F a) {
+    return vmath::sigmoid_of_floats(a);
+  }
+  static SOMA_INLINE double of(double a) { return 1 / (1 + __builtin_exp(-a)); }
 };
 struct Pow {
   template <class D>
@@ -337,7 +343,8 @@ constexpr void set_maps(Isa& isa) {
   row(MapOp::sqrt)[1] = map_1<Sqrt, double>;
   row(MapOp::tanh)[0] = floats_1<Tanh>;
   row(MapOp::tanh)[1] = map_1<Tanh, double>;
-  set_real<Sigmoid>(row(MapOp::sigmoid));
+  row(MapOp::sigmoid)[0] = floats_1<Sigmoid>;
+  row(MapOp::sigmoid)[1] = map_1<Sigmoid, double>;
   set_real<Erf>(row(MapOp::erf));
   set_real<Sin>(row(MapOp::sin));
   set_real<Cos>(row(MapOp::cos));

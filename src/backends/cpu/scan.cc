@@ -9,10 +9,6 @@ namespace {
 
 /// Rows of a block. More of them share what is read of the weights; fewer keep more threads busy.
 int64_t rows_of_block(int64_t all) { return all >= 128 ? 32 : 16; }
-/// Each block reads the weights at each step: beyond the second-level cache it is better that all
-/// rows share them.
-constexpr size_t most_weights = 1 << 20;
-constexpr int64_t least_rows = 32;
 
 size_t bytes_of(const Node& node) {
   return static_cast<size_t>(node.shape.elements()) * size_of(node.type);
@@ -22,17 +18,6 @@ const Node& input_of(const ScanAttr& scan, size_t i) {
 }
 const Node& output_of(const ScanAttr& scan, size_t i) {
   return (*scan.body)[scan.body->outputs()[i].id];
-}
-
-/// How many rows the batch has, if blocks of them have enough to do; else none.
-int64_t rows_worth_cutting(const ScanAttr& scan) {
-  size_t weights = 0;
-  for (size_t i = 0; i < static_cast<size_t>(scan.consts); ++i) {
-    weights += bytes_of(input_of(scan, i));
-  }
-  if (scan.carries == 0 || scan.length < 2 || weights > most_weights) return 0;
-  const Shape& carry = output_of(scan, 0).shape;
-  return carry.rank() > 0 && carry[0] >= least_rows ? carry[0] : 0;
 }
 
 /// Bytes of a block of an array, or of all of it.
@@ -97,7 +82,7 @@ std::vector<ScanPart> scan_parts(const ScanAttr& scan, const Isa& isa, bool fusi
     lay_out(part);
     parts.push_back(std::move(part));
   };
-  const int64_t all = rows_worth_cutting(scan), block_rows = rows_of_block(all);
+  const int64_t all = passes::rows_worth_cutting(scan), block_rows = rows_of_block(all);
   const auto add_rows = [&](int64_t first, int64_t rows, int64_t blocks) {
     if (rows == 0) return;
     const auto cut = passes::body_of_rows(scan, rows);

@@ -4,7 +4,7 @@
 // of the true value (tests/cpu/vmath_test.cc measures it) and practically always the
 // same on every instruction set. Arguments must be float32 values; the polynomials are good to
 // about 1e-9 relative, not to double precision. D is a vector of doubles, or double itself. Only
-// tanh is evaluated in floats.
+// tanh and sigmoid are evaluated in floats.
 //
 // The coefficients interpolate the functions at Chebyshev nodes, computed in quadruple precision.
 #pragma once
@@ -110,49 +110,65 @@ SOMA_INLINE D expm1(D x) {
   return keeping_zero(x, expm1_unsigned(x));
 }
 
-/// Of a vector of floats, in floats: activations and what backpropagation computes of them again
-/// call it for every neuron. Within 1.6 ulp: an odd polynomial near 0, then 1 - 2 / (e^2x + 1).
+/// The same of vectors of floats, in floats, for functions that activations and what
+/// backpropagation computes of them again call for every neuron. The scale is 2^`raised` times as
+/// large.
+template <int raised, class F>
+SOMA_INLINE ExpParts<F> exp_parts_of_floats(F x) {
+  using Word = Vector<uint32_t, static_cast<int>(sizeof(F) / sizeof(float))>;
+  constexpr float c[] = {0.5f, 0.16666573f, 0.04166655f, 0.0083637739f, 0.0013926927f};
+  constexpr float magic = 0x1.8p23f;  // as round_magic
+  const F shifted = multiply_add(x, F{} + 1.44269504f, F{} + magic), n = shifted - magic;
+  F r = multiply_add(n, F{} - 0.693359375f, x);
+  r = multiply_add(n, F{} + 2.12194440e-4f, r);
+  F series = F{} + c[4];
+  SOMA_UNROLL
+  for (int i = 3; i >= 0; --i) series = multiply_add(series, r, F{} + c[i]);
+  const Word exponent = (__builtin_bit_cast(Word, shifted) << 23) + ((127u + raised) << 23);
+  return {__builtin_bit_cast(F, exponent), multiply_add(r * r, series, r)};
+}
+/// For numbers far from overflow.
+template <class F>
+SOMA_INLINE F reciprocal_of_floats(F x) {
+  return 1.0f / x;
+}
+#if defined(__AVX512F__)
+SOMA_INLINE Vector<float, 16> reciprocal_of_floats(Vector<float, 16> x) {
+  const Vector<float, 16> guess = _mm512_maskz_rcp14_ps(0xffff, x);
+  return multiply_add(guess, multiply_add(-x, guess, Vector<float, 16>{} + 1.0f), guess);
+}
+#endif
+
+/// Within 1.6 ulp: an odd polynomial near 0, then 1 - 2 / (e^2x + 1).
 template <class F>
 SOMA_INLINE F tanh_of_floats(F x) {
   using Word = Vector<uint32_t, static_cast<int>(sizeof(F) / sizeof(float))>;
   constexpr float near[] = {-0.33333332f, 0.13333114f, -0.053909428f, 0.021309389f, -0.0066102278f};
-  constexpr float e[] = {0.5f, 0.16666573f, 0.04166655f, 0.0083637739f, 0.0013926927f};
-  constexpr float magic = 0x1.8p23f;  // as round_magic
-  const auto series = [](F at, const float(&c)[5]) {
-    F sum = F{} + c[4];
-    SOMA_UNROLL
-    for (int i = 3; i >= 0; --i) sum = multiply_add(sum, at, F{} + c[i]);
-    return sum;
-  };
   const Word sign = __builtin_bit_cast(Word, x) & (uint32_t{1} << 31);
   F a = __builtin_bit_cast(F, __builtin_bit_cast(Word, x) ^ sign);
-  const F square = a * a, small = multiply_add(a * square, series(square, near), a);
+  const F square = a * a;
+  F series = F{} + near[4];
+  SOMA_UNROLL
+  for (int i = 3; i >= 0; --i) series = multiply_add(series, square, F{} + near[i]);
+  const F small = multiply_add(a * square, series, a);
   a = a > 10.0f ? F{} + 10.0f : a;
-  const F shifted = multiply_add(a, F{} + 2.88539008f, F{} + magic), n = shifted - magic;
-  F r = multiply_add(n, F{} - 0.693359375f, a + a);
-  r = multiply_add(n, F{} + 2.12194440e-4f, r);
-  const F scale = __builtin_bit_cast(F, (__builtin_bit_cast(Word, shifted) << 23) + (127u << 23));
-  const F power = multiply_add(scale, multiply_add(r * r, series(r, e), r), scale);
-  const F large = 1.0f - 2.0f / (power + 1.0f);
+  const ExpParts<F> e = exp_parts_of_floats<0>(a + a);
+  const F power = multiply_add(e.scale, e.rest, e.scale);
+  const F large = 1.0f - 2.0f * reciprocal_of_floats(power + 1.0f);
   const F result = a < 0.55f ? small : large;
   return __builtin_bit_cast(F, __builtin_bit_cast(Word, result) | sign);
 }
 
-/// 1 / x for numbers far from overflow, better than float32 needs.
-template <class D>
-SOMA_INLINE D reciprocal(D x) {
-  return 1.0 / x;
-}
-#if defined(__AVX512F__)
-SOMA_INLINE Vector<double, 8> reciprocal(Vector<double, 8> x) {  // a third of a division's time
-  const Vector<double, 8> guess = _mm512_maskz_rcp14_pd(0xff, x), error = 1.0 - x * guess;
-  return multiply_add(guess, multiply_add(error, error, error), guess);
-}
-#endif
-
-template <class D>
-SOMA_INLINE D sigmoid(D x) {
-  return reciprocal(exp(-x) + 1.0);
+/// Within 2.5 ulp. e^-|x| is made 2^64 times as large, since its exponent may be a denormal
+/// number's.
+template <class F>
+SOMA_INLINE F sigmoid_of_floats(F x) {
+  F a = x < 0.0f ? x : -x;
+  a = a < -104.0f ? F{} - 104.0f : a;
+  const ExpParts<F> e = exp_parts_of_floats<64>(a);
+  const F power = multiply_add(e.scale, e.rest, e.scale) * 0x1p-64f;
+  const F part = reciprocal_of_floats(power + 1.0f);
+  return x < 0.0f ? power * part : part;
 }
 
 /// erf(x) = 1 - e^(-t R(t)) with t = |x|; R is smooth on [0, 4], where float32 reaches 1.
