@@ -1,6 +1,8 @@
 // Convolutions that gather: y, and dx. See conv.h.
 #include "src/backends/cpu/conv.h"
 
+#include <bit>
+
 #include "src/backends/cpu/conv_source.h"
 #include "src/backends/cpu/gemm.h"
 #include "src/base/text.h"
@@ -329,7 +331,9 @@ std::vector<Instruction> Gather::instructions(const Places& where, const Isa& is
 }  // namespace
 
 int64_t conv_chunks_wanted(int64_t flops) {
-  return std::clamp<int64_t>(flops / 1'000'000, 1, 16);  // 10 µs on one core
+  // 10 µs on one core; a power of two, so that threads get equal shares of most batches
+  return std::min<int64_t>(
+      static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(flops / 1'000'000) | 1)), 16);
 }
 
 std::shared_ptr<const ConvPlan> plan_conv(const Node& node, const Shape& a, const Shape& b) {

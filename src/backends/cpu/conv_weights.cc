@@ -1,10 +1,9 @@
 // Convolutions that sum over samples: dw. See conv.h.
 //
 // For each tap, dw[c, o] is the product of the padded copy of x, whose row c begins at the tap's
-// distance, with the transpose of dy: [places, outputs], zero at the places between rows. Few
-// channels are copied once more, so that channels and taps together make the rows of one product.
-// Where a group has next to no channels (depthwise convolutions), the rows of dy are multiplied by
-// those of the copy element by element, and the products are added.
+// distance, with the transpose of dy: [places, outputs], zero at the places between rows. Where a
+// group has few inputs, and such a product few rows, the rows of dy are multiplied by those of the
+// copy where they lie (correlate_kernels.h).
 #include <type_traits>
 
 #include "src/backends/cpu/conv.h"
@@ -19,7 +18,7 @@ namespace {
 constexpr int64_t cache_bytes = 1024 * 1024;  // what a chunk works on
 constexpr int64_t most_partial_bytes = 64ll * 1024 * 1024;
 constexpr int64_t few_channels = 8;
-constexpr int64_t next_to_none = 4;  // pairs of an input and an output
+constexpr int64_t near_bytes = 32 * 1024;  // what a tile of direct sums reads
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t aligned(int64_t elements) { return ceil_div(elements, 16) * 16; }
@@ -31,24 +30,27 @@ struct Weights final : ConvPlan {
   std::vector<Dims> taps;
   Padded source;
   std::vector<int64_t> tap_distance;
-  bool reads_source = false;  ///< One tap, no zeros: x itself.
-  int64_t parts = 1;          ///< Partial sums, over equal shares of the samples.
+  std::vector<int64_t> row_distance;    ///< Of the rows of places of a block, in the copy.
+  std::vector<int64_t> right_distance;  ///< Of inputs × taps.
+  bool reads_source = false;            ///< No zeros, and one tap or direct: x itself.
+  int64_t parts = 1;                    ///< Partial sums, over equal shares of the samples.
   int64_t in_block = 1, out_block = 1, row_block = 1;
-  int64_t panel = 32;       ///< Outputs of a panel of the transposed dy.
-  int64_t places_held = 0;  ///< Elements of a row of places in a chunk's copies.
-  int64_t copy_elements = 0, column_elements = 0;
+  int64_t panel = 32;        ///< Outputs of a panel of the transposed dy.
+  int64_t places_held = 0;   ///< Elements of a row of places in a chunk's copies.
+  int64_t sample_block = 1;  ///< Samples that a chunk takes at a time.
+  int64_t copy_elements = 0, turned_elements = 0, sum_elements = 0;
 
   Weights(const ConvShape& shape, DType t);
   std::vector<Instruction> instructions(const Places& places, const Isa& isa) const override;
 
   int64_t in_chunks() const { return ceil_div(ins, in_block); }
   int64_t out_chunks() const { return ceil_div(outs, out_block); }
-  /// Outputs of a chunk's sums, which are [taps][inputs][outputs]; as dw itself when by_element().
-  int64_t out_width() const { return by_element() ? outs : ceil_div(out_block, panel) * panel; }
+  /// With few inputs, sums run along the rows of x and dy, and are [outputs][inputs][taps] as in
+  /// dw; else they are products with the transposed dy, and [taps][inputs][outputs].
+  bool direct() const { return ins < few_channels; }
+  int64_t out_width() const { return direct() ? out_block : ceil_div(out_block, panel) * panel; }
   int64_t partial() const { return in_block * window * out_width(); }
   int64_t chunks() const { return groups * in_chunks() * out_chunks() * parts; }
-  bool by_element() const { return ins * outs <= next_to_none; }
-  bool in_columns() const { return in_block < few_channels && window > 1; }
   Dims places(int64_t rows) const {
     Dims p = grid;
     p[0] = rows;
@@ -81,22 +83,41 @@ Weights::Weights(const ConvShape& shape, DType t)
   cut();
   row_block = grid[0];
   lay_out(reach);
-  reads_source = window == 1 && source.is_source();
-  while (lay_out(reach) > cache_bytes && row_block > 1) row_block = (row_block + 1) / 2;
+  reads_source = (window == 1 || direct()) && source.is_source();
+  const int64_t most = direct() ? near_bytes : cache_bytes;
+  while (lay_out(reach) > most && row_block > 1) row_block = (row_block + 1) / 2;
+  if (direct() && row_block == grid[0]) {
+    sample_block = std::clamp<int64_t>(most / lay_out(reach), 1, ceil_div(samples, parts));
+  }
   for (const Dims& tap : taps) tap_distance.push_back(source.distance(tap));
+  const int64_t channel = reads_source ? source.source_plane : source.channel;
+  for (int64_t c = 0; direct() && c < ins; ++c) {
+    for (const int64_t tap : tap_distance) right_distance.push_back(c * channel + tap);
+  }
+  Dims rows = places(row_block);
+  rows[rows.size() - 1] = 1;
+  for_each_tap(rows, [&](const Dims& at) {
+    int64_t distance = 0;
+    for (int i = 0; i < at.size(); ++i) distance += at[i] * source.pitch[i];
+    row_distance.push_back(distance);
+  });
   const auto bytes = static_cast<int64_t>(size_of(type));
-  scratch_bytes = std::max(lay_out(reach), bytes * out_width());
+  lay_out(reach);
+  sum_elements = direct() ? partial() * 64 / bytes : out_width();
+  scratch_bytes = bytes * (sample_block * copy_elements + turned_elements + sum_elements);
   workspace_bytes = bytes * chunks() * partial();
 }
 
-/// Lays out the scratch memory of a chunk; its bytes.
+/// Lays out the scratch memory of a chunk for some rows of a sample; what should stay near, in
+/// bytes.
 int64_t Weights::lay_out(const Dims& reach) {
   source = Padded(source.source, source.lo, source.stride, places(row_block), reach);
   places_held = aligned(source.span(places(row_block)));
   copy_elements = reads_source ? 0 : aligned(source.elements(in_block));
-  column_elements = by_element() || in_columns() ? in_block * window * places_held : 0;
+  turned_elements = direct() ? 0 : places_held * out_width();
+  const int64_t tile = correlated_planes * places(row_block).elements() + source.channel;
   return static_cast<int64_t>(size_of(type)) *
-         (copy_elements + column_elements + places_held * out_width());
+         (direct() ? tile : copy_elements + turned_elements + out_width());
 }
 
 /// Shares of the samples first; then outputs, which cost copying x again; then inputs, which cost
@@ -148,73 +169,57 @@ void turn_axis(const Weights& w, const Isa& isa, int axis, int64_t count, const 
   }
 }
 
-/// The same without turning: the places of a row of dy, with room between rows.
-template <class T>
-void widen_axis(const Weights& w, int axis, int64_t count, const T* from, int64_t from_plane,
-                T* to) {
-  if (axis + 1 == w.grid.size()) {
-    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
-    return;
-  }
-  const int64_t inner = from_plane / w.grid[axis];
-  for (int64_t i = 0; i < count; ++i) {
-    widen_axis(w, axis + 1, w.grid[axis + 1], from + i * inner, inner,
-               to + i * w.source.pitch[axis]);
-  }
-}
-
-/// Some rows of one sample: adds to a chunk's partial sums [taps][channels][outputs].
+/// Some rows of samples: adds to a chunk's partial sums.
 template <class T>
 struct Worker {
   const Weights& w;
   const Isa& isa;
   T* copy;
-  T* columns;
   T* turned;
+  T* kept;
   T* sums;
+
+  /// What row `row` of the places reads of a sample.
+  const T* left_of(const T* x, int64_t ins, int64_t row, int64_t sample) {
+    if (w.reads_source) return x + row * w.source.pitch[0];
+    T* const to = copy + sample * w.copy_elements;
+    copy_padded(w.source, ins, row * w.source.stride[0] - w.source.lo[0], x, to);
+    return to;
+  }
 
   void add(const T* x, const T* dy, int64_t ins, int64_t outs, int64_t row, int64_t rows,
            bool first) {
     const int64_t count = w.source.span(w.places(rows));
-    const T* left = x + row * w.source.pitch[0];
-    int64_t left_stride = w.source.source_plane;
-    if (!w.reads_source) {
-      copy_padded(w.source, ins, row * w.source.stride[0] - w.source.lo[0], x, copy);
-      left = copy, left_stride = w.source.channel;
-    }
-    if (w.by_element()) return add_products(left, left_stride, dy, row, rows, count, first);
-    if (w.in_columns()) {
-      for (int64_t k = 0; k < w.window; ++k) {
-        for (int64_t c = 0; c < ins; ++c) {
-          std::memcpy(columns + (k * ins + c) * w.places_held,
-                      copy + c * w.source.channel + w.tap_distance[static_cast<size_t>(k)],
-                      static_cast<size_t>(count) * sizeof(T));
-        }
-      }
-      left = columns, left_stride = w.places_held;
-    }
+    const T* const left = left_of(x, ins, row, 0);
     turn(dy, outs, row, rows, count);
-    multiply(left, left_stride, ins, outs, count, first);
+    multiply(left, w.reads_source ? w.source.source_plane : w.source.channel, ins, outs, count,
+             first);
   }
 
-  /// All inputs and outputs of a group, element by element: sums are [outputs][inputs][taps].
-  void add_products(const T* left, int64_t left_stride, const T* dy, int64_t row, int64_t rows,
-                    int64_t count, bool first) {
+  /// Without turning: all inputs, and some samples at once.
+  void correlate(const T* x, const T* dy, int64_t outs, int64_t row, int64_t rows, int64_t samples,
+                 bool first, bool last) {
     const int64_t plane = w.grid.elements();
-    const auto type = static_cast<size_t>(w.type);
-    MapKernel* multiply_all = isa.map[static_cast<size_t>(MapOp::mul)][type];
-    for (int64_t o = 0; o < w.outs; ++o) {
-      std::fill(turned, turned + count, T{});
-      widen_axis(w, 0, rows, dy + o * plane + row * (plane / w.grid[0]), plane, turned);
-      for (int64_t c = 0; c < w.ins; ++c) {
-        for (int64_t k = 0; k < w.window; ++k) {
-          const T* x = left + c * left_stride + w.tap_distance[static_cast<size_t>(k)];
-          multiply_all(columns + k * count, x, turned, turned, count);
-        }
-        isa.reduce_rows[static_cast<size_t>(Reducer::sum)][type](sums + (o * w.ins + c) * w.window,
-                                                                 columns, w.window, count, !first);
-      }
-    }
+    CorrelateBlock block{};
+    block.lefts = outs;
+    block.rights = w.ins * w.window;
+    block.samples = samples;
+    block.cols = w.grid.size() == 1 ? rows : w.grid.back();
+    block.rows = rows * (plane / w.grid[0]) / block.cols;
+    block.a = dy + row * (plane / w.grid[0]);
+    block.a_plane = plane;
+    block.a_sample = w.groups * w.outs * plane;
+    block.b = left_of(x, w.ins, row, 0);
+    const int64_t x_sample = w.groups * w.ins * w.source.source_plane;
+    for (int64_t s = 1; s < samples; ++s) left_of(x + s * x_sample, w.ins, row, s);
+    block.b_sample = w.reads_source ? x_sample : w.copy_elements;
+    block.b_at = w.right_distance.data();
+    block.b_rows = w.row_distance.data();
+    block.sums = kept;
+    block.out = sums;
+    block.first = first;
+    block.last = last;
+    isa.correlate[sizeof(T) == 4 ? 0 : 1](block);
   }
 
   /// dy [outputs, …] → panels of [places][panel], zero between rows and beyond the outputs.
@@ -236,10 +241,9 @@ struct Worker {
 
   void multiply(const T* left, int64_t left_stride, int64_t ins, int64_t outs, int64_t count,
                 bool first) {
-    const int64_t taps = w.in_columns() ? 1 : w.window;
     const int64_t depth = gemm_depth_block(count, w.type);
     GemmBlock block{};
-    block.rows = w.in_columns() ? ins * w.window : ins;
+    block.rows = ins;
     block.cols = w.panel;
     block.lda = left_stride;
     block.ldb = w.panel;
@@ -249,9 +253,8 @@ struct Worker {
         block.k = block.kc = std::min(depth, count - q);
         block.b = turned + o * w.places_held + q * w.panel;
         block.accumulate = !first || q > 0;
-        for (int64_t k = 0; k < taps; ++k) {
-          const int64_t shift = w.in_columns() ? 0 : w.tap_distance[static_cast<size_t>(k)];
-          block.a = left + shift + q;
+        for (int64_t k = 0; k < w.window; ++k) {
+          block.a = left + w.tap_distance[static_cast<size_t>(k)] + q;
           block.c = sums + k * ins * w.out_width() + o;
           isa.gemm[sizeof(T) == 4 ? 0 : 1](block);
         }
@@ -270,22 +273,28 @@ void weights_chunk(const WeightsArgs& args, Memory memory, int64_t chunk, std::b
     return reinterpret_cast<const T*>(memory[a.buffer] + a.offset);
   };
   T* copy = reinterpret_cast<T*>(scratch);
-  T* columns = copy + w.copy_elements;
+  T* turned = copy + w.sample_block * w.copy_elements;
   Worker<T> worker{w,
                    *args.isa,
                    copy,
-                   columns,
-                   columns + w.column_elements,
+                   turned,
+                   turned + w.turned_elements,
                    reinterpret_cast<T*>(memory[args.places.workspace]) + chunk * w.partial()};
   const int64_t begin = at.part * w.samples / w.parts;
   const int64_t end = (at.part + 1) * w.samples / w.parts;
-  for (int64_t n = begin; n < end; ++n) {
+  for (int64_t n = begin; n < end; n += w.sample_block) {
     const int64_t image = n * w.groups + at.group;
     const T* x = array(args.places.a) + (image * w.ins + at.in) * w.source.source_plane;
     const T* dy = array(args.places.b) + (image * w.outs + at.out) * w.grid.elements();
     for (int64_t row = 0; row < w.grid[0]; row += w.row_block) {
-      worker.add(x, dy, ins, outs, row, std::min(w.row_block, w.grid[0] - row),
-                 n == begin && row == 0);
+      const int64_t rows = std::min(w.row_block, w.grid[0] - row);
+      const bool first = n == begin && row == 0;
+      if (w.direct()) {
+        const bool last = n + w.sample_block >= end && row + w.row_block >= w.grid[0];
+        worker.correlate(x, dy, outs, row, rows, std::min(w.sample_block, end - n), first, last);
+      } else {
+        worker.add(x, dy, ins, outs, row, rows, first);
+      }
     }
   }
 }
@@ -302,29 +311,27 @@ void partial_sums(const void* args, Memory memory, int64_t begin, int64_t end,
   }
 }
 
-/// Adds the partial sums of one input channel and writes them where the weights lie.
+/// Adds the partial sums of one input channel and writes them where the weights lie; all of a group
+/// where they lie so already.
 template <class T>
 void sum_channel(const WeightsArgs& args, Memory memory, int64_t channel, std::byte* scratch) {
   const Weights& w = args.plan;
-  const int64_t group = channel / w.ins, c = channel % w.ins;
+  const int64_t per_group = w.direct() ? 1 : w.ins;
+  const int64_t group = channel / per_group, c = channel % per_group;
   const int64_t in_chunk = c / w.in_block, in = c % w.in_block;
   const int64_t ins = std::min(w.in_block, w.ins - in_chunk * w.in_block);
   T* sum = reinterpret_cast<T*>(scratch);
   T* out = reinterpret_cast<T*>(memory[args.places.out]);
   ReduceCols* add = args.isa->reduce_cols[static_cast<int>(Reducer::sum)][static_cast<int>(w.type)];
-  if (w.by_element()) {
-    const T* from =
-        reinterpret_cast<const T*>(memory[args.places.workspace]) + group * w.parts * w.partial();
-    for (int64_t o = 0; o < w.outs; ++o) {
-      add(out + ((group * w.outs + o) * w.ins + c) * w.window, from + (o * w.ins + c) * w.window,
-          w.parts, w.window, w.partial(), false);
-    }
-    return;
-  }
   for (int64_t o_chunk = 0; o_chunk < w.out_chunks(); ++o_chunk) {
     const int64_t first = o_chunk * w.out_block, outs = std::min(w.out_block, w.outs - first);
     const int64_t chunk = ((group * w.in_chunks() + in_chunk) * w.out_chunks() + o_chunk) * w.parts;
     const T* from = reinterpret_cast<const T*>(memory[args.places.workspace]) + chunk * w.partial();
+    if (w.direct()) {
+      const int64_t each = w.ins * w.window;
+      add(out + (group * w.outs + first) * each, from, w.parts, outs * each, w.partial(), false);
+      continue;
+    }
     for (int64_t k = 0; k < w.window; ++k) {
       add(sum, from + (k * ins + in) * w.out_width(), w.parts, outs, w.partial(), false);
       T* to = out + ((group * w.outs + first) * w.ins + c) * w.window + k;
@@ -332,6 +339,7 @@ void sum_channel(const WeightsArgs& args, Memory memory, int64_t channel, std::b
     }
   }
 }
+
 void total(const void* args, Memory memory, int64_t begin, int64_t end,
            std::byte* scratch) noexcept {
   const auto& a = *static_cast<const WeightsArgs*>(args);
@@ -356,7 +364,7 @@ std::vector<Instruction> Weights::instructions(const Places& where, const Isa& i
   Instruction last;
   last.kernel = total;
   last.args = args;
-  last.chunks = groups * ins;
+  last.chunks = direct() ? groups : groups * ins;
   last.text = cat("conv dw: ", parts, " partial sums");
   return {std::move(sums), std::move(last)};
 }

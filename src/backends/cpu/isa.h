@@ -108,6 +108,23 @@ struct GemmBlock {
   void* scratch;
 };
 using GemmKernel = void(const GemmBlock& block) noexcept;
+
+/// out[i][j] = sum over samples, rows r and columns c of a_i[r][c] · b_j[r][c]: a_i is the plane i
+/// of a sample, whose rows follow one another, and row r of b_j starts b_at[j] + b_rows[r] elements
+/// from b. Samples may come in several calls: each goes on with `sums`, 64 bytes for each pair,
+/// which the first one need not find and the last one does not leave.
+struct CorrelateBlock {
+  int64_t lefts, rights, samples, rows, cols;
+  const void *a, *b;
+  int64_t a_plane, a_sample, b_sample;
+  const int64_t *b_at, *b_rows;
+  void *sums, *out;
+  bool first, last;
+};
+using CorrelateKernel = void(const CorrelateBlock& block) noexcept;
+/// Planes of `a` that a kernel takes at a time, at most.
+inline constexpr int correlated_planes = 6;
+
 /// The kernels of one instruction set. A null entry: the operation has no meaning for that type.
 /// Types are indexed by DType, operations by MapOp and Reducer.
 struct Isa {
@@ -119,7 +136,8 @@ struct Isa {
   ReduceCols* reduce_cols[reducer_count][dtype_count];
   ExpandRows* expand_rows[width_count];
   Copy2d* copy2d[width_count];
-  GemmKernel* gemm[2];  // f32, f64
+  GemmKernel* gemm[2];            // f32, f64
+  CorrelateKernel* correlate[2];  // f32, f64
 };
 
 /// The best instruction set of this processor, or the one that the environment variable SOMA_ISA

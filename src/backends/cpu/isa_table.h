@@ -1,5 +1,6 @@
 // Included once per instruction set with SOMA_ISA defined: builds its table from the templates,
 // which compile to different code in each such source.
+#include "src/backends/cpu/correlate_kernels.h"
 #include "src/backends/cpu/gemm_kernels.h"
 #include "src/backends/cpu/map_kernels.h"
 #include "src/backends/cpu/reduce_kernels.h"
@@ -16,6 +17,7 @@ constexpr Isa make_table(const char* name) {
   set_casts(isa);
   set_reductions(isa);
   set_gemm(isa);
+  set_correlate(isa);
   return isa;
 }
 }  // namespace
