@@ -1,9 +1,10 @@
 // Convolutions that sum over samples: dw. See conv.h.
 //
 // For each tap, dw[c, o] is the product of the padded copy of x, whose row c begins at the tap's
-// distance, with the transpose of dy: [places, outputs], zero at the places between rows. Where a
-// group has few inputs, and such a product few rows, the rows of dy are multiplied by those of the
-// copy where they lie (correlate_kernels.h).
+// distance, with the transpose of dy: [places, outputs], zero at the places between rows. Few
+// channels are copied once more, so that channels and taps together make the rows of one product.
+// Where a group has one input, the rows of dy are multiplied by those of the copy where they lie
+// (correlate_kernels.h).
 #include <type_traits>
 
 #include "src/backends/cpu/conv.h"
@@ -38,16 +39,17 @@ struct Weights final : ConvPlan {
   int64_t panel = 32;        ///< Outputs of a panel of the transposed dy.
   int64_t places_held = 0;   ///< Elements of a row of places in a chunk's copies.
   int64_t sample_block = 1;  ///< Samples that a chunk takes at a time.
-  int64_t copy_elements = 0, turned_elements = 0, sum_elements = 0;
+  int64_t copy_elements = 0, column_elements = 0, turned_elements = 0, sum_elements = 0;
 
   Weights(const ConvShape& shape, DType t);
   std::vector<Instruction> instructions(const Places& places, const Isa& isa) const override;
 
   int64_t in_chunks() const { return ceil_div(ins, in_block); }
   int64_t out_chunks() const { return ceil_div(outs, out_block); }
-  /// With few inputs, sums run along the rows of x and dy, and are [outputs][inputs][taps] as in
+  /// With one input, sums run along the rows of x and dy, and are [outputs][inputs][taps] as in
   /// dw; else they are products with the transposed dy, and [taps][inputs][outputs].
-  bool direct() const { return ins < few_channels; }
+  bool direct() const { return ins == 1; }
+  bool in_columns() const { return !direct() && in_block < few_channels && window > 1; }
   int64_t out_width() const { return direct() ? out_block : ceil_div(out_block, panel) * panel; }
   int64_t partial() const { return in_block * window * out_width(); }
   int64_t chunks() const { return groups * in_chunks() * out_chunks() * parts; }
@@ -104,7 +106,8 @@ Weights::Weights(const ConvShape& shape, DType t)
   const auto bytes = static_cast<int64_t>(size_of(type));
   lay_out(reach);
   sum_elements = direct() ? partial() * 64 / bytes : out_width();
-  scratch_bytes = bytes * (sample_block * copy_elements + turned_elements + sum_elements);
+  scratch_bytes =
+      bytes * (sample_block * copy_elements + column_elements + turned_elements + sum_elements);
   workspace_bytes = bytes * chunks() * partial();
 }
 
@@ -114,10 +117,11 @@ int64_t Weights::lay_out(const Dims& reach) {
   source = Padded(source.source, source.lo, source.stride, places(row_block), reach);
   places_held = aligned(source.span(places(row_block)));
   copy_elements = reads_source ? 0 : aligned(source.elements(in_block));
+  column_elements = in_columns() ? in_block * window * places_held : 0;
   turned_elements = direct() ? 0 : places_held * out_width();
   const int64_t tile = correlated_planes * places(row_block).elements() + source.channel;
   return static_cast<int64_t>(size_of(type)) *
-         (direct() ? tile : copy_elements + turned_elements + out_width());
+         (direct() ? tile : copy_elements + column_elements + turned_elements + out_width());
 }
 
 /// Shares of the samples first; then outputs, which cost copying x again; then inputs, which cost
@@ -175,6 +179,7 @@ struct Worker {
   const Weights& w;
   const Isa& isa;
   T* copy;
+  T* columns;
   T* turned;
   T* kept;
   T* sums;
@@ -190,10 +195,20 @@ struct Worker {
   void add(const T* x, const T* dy, int64_t ins, int64_t outs, int64_t row, int64_t rows,
            bool first) {
     const int64_t count = w.source.span(w.places(rows));
-    const T* const left = left_of(x, ins, row, 0);
+    const T* left = left_of(x, ins, row, 0);
+    int64_t left_stride = w.reads_source ? w.source.source_plane : w.source.channel;
+    if (w.in_columns()) {
+      for (int64_t k = 0; k < w.window; ++k) {
+        for (int64_t c = 0; c < ins; ++c) {
+          std::memcpy(columns + (k * ins + c) * w.places_held,
+                      left + c * left_stride + w.tap_distance[static_cast<size_t>(k)],
+                      static_cast<size_t>(count) * sizeof(T));
+        }
+      }
+      left = columns, left_stride = w.places_held;
+    }
     turn(dy, outs, row, rows, count);
-    multiply(left, w.reads_source ? w.source.source_plane : w.source.channel, ins, outs, count,
-             first);
+    multiply(left, left_stride, ins, outs, count, first);
   }
 
   /// Without turning: all inputs, and some samples at once.
@@ -241,9 +256,10 @@ struct Worker {
 
   void multiply(const T* left, int64_t left_stride, int64_t ins, int64_t outs, int64_t count,
                 bool first) {
+    const int64_t taps = w.in_columns() ? 1 : w.window;
     const int64_t depth = gemm_depth_block(count, w.type);
     GemmBlock block{};
-    block.rows = ins;
+    block.rows = w.in_columns() ? ins * w.window : ins;
     block.cols = w.panel;
     block.lda = left_stride;
     block.ldb = w.panel;
@@ -253,8 +269,9 @@ struct Worker {
         block.k = block.kc = std::min(depth, count - q);
         block.b = turned + o * w.places_held + q * w.panel;
         block.accumulate = !first || q > 0;
-        for (int64_t k = 0; k < w.window; ++k) {
-          block.a = left + w.tap_distance[static_cast<size_t>(k)] + q;
+        for (int64_t k = 0; k < taps; ++k) {
+          const int64_t shift = w.in_columns() ? 0 : w.tap_distance[static_cast<size_t>(k)];
+          block.a = left + shift + q;
           block.c = sums + k * ins * w.out_width() + o;
           isa.gemm[sizeof(T) == 4 ? 0 : 1](block);
         }
@@ -273,10 +290,12 @@ void weights_chunk(const WeightsArgs& args, Memory memory, int64_t chunk, std::b
     return reinterpret_cast<const T*>(memory[a.buffer] + a.offset);
   };
   T* copy = reinterpret_cast<T*>(scratch);
-  T* turned = copy + w.sample_block * w.copy_elements;
+  T* columns = copy + w.sample_block * w.copy_elements;
+  T* turned = columns + w.column_elements;
   Worker<T> worker{w,
                    *args.isa,
                    copy,
+                   columns,
                    turned,
                    turned + w.turned_elements,
                    reinterpret_cast<T*>(memory[args.places.workspace]) + chunk * w.partial()};

@@ -1,7 +1,7 @@
 // Sums of products of the rows of planes with rows that lie elsewhere: the weight gradient of a
-// convolution with few inputs, where a matrix product would fill a fraction of its tiles. Both
-// operands are read where they lie; a tile keeps a vector of sums for each pair of a plane and a
-// place. Compiled once per instruction set.
+// convolution with one input a group, where a matrix product would fill a fraction of its tiles.
+// Both operands are read where they lie; a tile keeps a vector of sums for each pair of a plane and
+// a place. Compiled once per instruction set.
 #pragma once
 
 #include "src/backends/cpu/isa.h"
