@@ -177,12 +177,12 @@ void copy_letters() {
   std::cout << "3. Copying five of eight letters after a pause\n";
   Network net{input({length, letters + 1}), gru(64).with("returns", "all"),
               dense(letters, identity, {.per_step = true})};
-  const Dataset data = copies(16000, 1);
-  for (const double rate : {0.008, 0.001}) {
+  const Dataset data = copies(32000, 1);
+  for (const double rate : {0.006, 0.001}) {
     fit(net, data,
         {.loss = cross_entropy(),
          .optimizer = adam(rate),
-         .epochs = 8,
+         .epochs = 5,
          .batch = 50,
          .seed = 1,
          .device = Device::cpu(1)});
