@@ -98,9 +98,9 @@ static void prefer_large_pages([[maybe_unused]] std::byte* begin, [[maybe_unused
 #if defined(MADV_HUGEPAGE)
   constexpr uintptr_t page = uintptr_t{2} << 20;
   const auto address = reinterpret_cast<uintptr_t>(begin);
-  const uintptr_t first = (address + page - 1) / page * page, end = (address + bytes) / page * page;
+  const size_t skip = (page - address % page) % page;
   // A wish: where it cannot be granted, nothing is lost.
-  if (end > first + page) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+  if (bytes > skip + page) madvise(begin + skip, (bytes - skip) / page * page, MADV_HUGEPAGE);
 #endif
 }
 
