@@ -427,8 +427,8 @@ TEST(Bench, MeasuresEveryWorkload) {
   EXPECT_GE(names.size(), 20u);
   std::vector<std::string> command = {"bench", "--seconds", "0", "--threads", "2", "--json"};
 #ifdef __SANITIZE_ADDRESS__  // Minutes there, and other tests run the same kernels under it.
-  std::erase_if(names, [](const std::string& name) { return !name.starts_with("mlp-"); });
-  command.insert(command.begin() + 1, "mlp");
+  std::erase_if(names, [](const std::string& name) { return name != "mlp-32"; });
+  command.insert(command.begin() + 1, "mlp-32");
 #endif
   const Finished run = soma_run(command);
   ASSERT_EQ(run.code, 0) << run.err;

@@ -158,9 +158,9 @@ TEST(Sweep, HalvingLetsTheBestThirdGoOn) {
 TEST(Sweep, GoesOnAfterAnInterruptAndLosesNothing) {
   const TemporaryFolder folder;
   const std::vector<std::string> more = {"--vary", "lr=0.001|0.01|0.1|0.2"};
-  const Finished whole = soma_run(sweep(folder / "whole", more, "3000"));
+  const Finished whole = soma_run(sweep(folder / "whole", more, "500"));
   ASSERT_EQ(whole.code, 0) << whole.err;
-  const Program program(sweep(folder / "cut", more, "3000"));
+  const Program program(sweep(folder / "cut", more, "500"));
   while (program.output_so_far().find("trial") == std::string::npos) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

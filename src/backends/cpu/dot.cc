@@ -31,8 +31,8 @@ Matrices matrices(const passes::View& view, bool transpose) {
 
 /// Where the elements of the product lie in the array that is written.
 passes::View result_view(const Graph& graph, const passes::Step& step) {
-  passes::View view = passes::whole(graph, step.result());
-  if (!step.turned) return view;
+  if (!step.turned) return passes::whole(graph, *step.anchor);  // a finished one is laid out so
+  passes::View view = passes::whole(graph, *step.turned);
   const Dims& perm = graph[*step.turned].as<TransposeAttr>().perm;
   const Dims strides = view.strides;
   view.shape = graph[*step.anchor].shape;
