@@ -95,10 +95,13 @@ void make_elements(const VmLoad& view, T* dst, int64_t position, int64_t n, Make
 }
 
 struct Block {
+  Block(const VmProgram& of, Memory arrays, std::byte* registers)
+      : program(of), memory(arrays), scratch(registers) {}
+
   const VmProgram& program;
   Memory memory;
   std::byte* scratch;
-  std::byte* at[max_slots];
+  std::byte* at[max_slots];  // of the program's slots; to clear all would take longer than an op
   int64_t position = 0, n = 0;  // elements
   int64_t row = 0, rows = 0;    // the same in rows, where there are any
 
@@ -221,7 +224,7 @@ void set_memory(Block& block) {
 
 void run_vm(const VmProgram& program, Memory memory, int64_t begin, int64_t end,
             std::byte* scratch) noexcept {
-  Block block{program, memory, scratch, {}};
+  Block block(program, memory, scratch);
   for (size_t s = 0; s < program.slots.size(); ++s) {
     const VmSlot& slot = program.slots[s];
     if (slot.place == VmSlot::Place::reg) block.at[s] = scratch + slot.reg;
