@@ -124,9 +124,11 @@ template <class F>
 void copy_short_rows(F* d, int64_t dst_stride, const F* s, int64_t src_stride, int64_t rows,
                      int64_t cols) noexcept {
   constexpr int lanes = native_lanes<F>;
-  for (int64_t r = 0; r < rows; ++r, d += dst_stride, s += src_stride)
-    for (int64_t c = 0; c < cols; c += lanes)
-      store_first(d + c, load_first<Native<F>>(s + c, cols - c), cols - c);
+  const int64_t whole = (cols - 1) / lanes * lanes, rest = cols - whole;  // the same of every row
+  for (int64_t r = 0; r < rows; ++r, d += dst_stride, s += src_stride) {
+    for (int64_t c = 0; c < whole; c += lanes) store(d + c, load<Native<F>>(s + c));
+    store_first(d + whole, load_first<Native<F>>(s + whole, rest), rest);
+  }
 }
 
 template <class V, int... lane>
@@ -143,13 +145,17 @@ void copy_every_other(F* d, int64_t dst_stride, const F* s, int64_t src_stride, 
                       int64_t cols) noexcept {
   constexpr int lanes = native_lanes<F>;
   constexpr auto all = std::make_integer_sequence<int, lanes>{};
-  for (int64_t r = 0; r < rows; ++r, d += dst_stride, s += src_stride)
-    for (int64_t c = 0; c < cols; c += lanes) {
-      const int64_t left = 2 * (cols - c) - 1;
-      const auto low = load_first<Native<F>>(s + 2 * c, left);
-      const auto high = load_first<Native<F>>(s + 2 * c + lanes, left - lanes);
-      store_first(d + c, evens(low, high, all), cols - c);
+  const int64_t whole = (cols - 1) / lanes * lanes, rest = cols - whole;  // the same of every row
+  const int64_t last = 2 * rest - 1;
+  for (int64_t r = 0; r < rows; ++r, d += dst_stride, s += src_stride) {
+    for (int64_t c = 0; c < whole; c += lanes) {
+      const auto low = load<Native<F>>(s + 2 * c), high = load<Native<F>>(s + 2 * c + lanes);
+      store(d + c, evens(low, high, all));
     }
+    const auto low = load_first<Native<F>>(s + 2 * whole, last);
+    const auto high = load_first<Native<F>>(s + 2 * whole + lanes, last - lanes);
+    store_first(d + whole, evens(low, high, all), rest);
+  }
 }
 /// dst[2 i] = dst[2 i + 1] = src[i]
 template <class F>
