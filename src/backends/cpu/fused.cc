@@ -181,10 +181,19 @@ class Builder {
     }
     note_read(view.base, false, level);
     const View v = view.collapsed();
+    VmLoad from{buffer_of_(view.base), v.offset, {}, {}};
+    for (int rank = v.shape.rank(); rank < 2; ++rank) {  // copies go by rows
+      from.shape.push_back(1);
+      from.strides.push_back(0);
+    }
+    for (int d = 0; d < v.shape.rank(); ++d) {
+      from.shape.push_back(v.shape[d]);
+      from.strides.push_back(v.strides[d]);
+    }
     const uint16_t dst = slot(type, level);
     VmOp op{VmOp::Kind::load, level, dst};
     op.detail = program().loads.size();
-    program().loads.push_back({buffer_of_(view.base), v.offset, v.shape, v.strides});
+    program().loads.push_back(from);
     return emit(op, once);
   }
 

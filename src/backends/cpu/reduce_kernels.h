@@ -213,6 +213,57 @@ void copy2d(void* dst, Strides2d to, const void* src, Strides2d from, int64_t ro
   }
 }
 
+/// Calls run(offset, rows, columns) for the pieces of a view that lie along its last two axes,
+/// whole rows where there are: together its elements [first, first + count), in order.
+template <class Run>
+SOMA_INLINE void walk_rows(const Strided& view, int64_t first, int64_t count, Run&& run) {
+  const int last = view.rank - 1;
+  const int64_t inner = view.shape[last];
+  int64_t index[8];
+  int64_t rest = first, at = 0;
+  for (int d = last; d >= 0; --d) {
+    index[d] = rest % view.shape[d];
+    rest /= view.shape[d];
+    at += index[d] * view.strides[d];
+  }
+  for (;;) {
+    int64_t rows = 1;
+    if (index[last] != 0 || count < inner) {  // part of a row
+      const int64_t left = inner - index[last], columns = count < left ? count : left;
+      run(at, rows, columns);
+      count -= columns;
+      at -= index[last] * view.strides[last];
+      index[last] = 0;
+    } else {
+      const int64_t left = view.shape[last - 1] - index[last - 1];
+      rows = count / inner < left ? count / inner : left;
+      run(at, rows, inner);
+      count -= rows * inner;
+    }
+    if (count == 0) return;
+    at += rows * view.strides[last - 1];
+    index[last - 1] += rows;
+    for (int d = last - 1; d >= 0 && index[d] == view.shape[d]; --d) {  // step like an odometer
+      at -= index[d] * view.strides[d];
+      index[d] = 0;
+      if (d == 0) break;
+      at += view.strides[d - 1];
+      ++index[d - 1];
+    }
+  }
+}
+template <class T>
+void copy_view(void* dst, const void* src, const Strided& view, int64_t first,
+               int64_t count) noexcept {
+  T* d = static_cast<T*>(dst);
+  const T* s = static_cast<const T*>(src);
+  const Strides2d from{view.strides[view.rank - 2], view.strides[view.rank - 1]};
+  walk_rows(view, first, count, [&](int64_t at, int64_t rows, int64_t cols) {
+    copy2d<T>(d, {cols, 1}, s + at, from, rows, cols);
+    d += rows * cols;
+  });
+}
+
 template <class R>
 constexpr void set_reducer(Isa& isa, Reducer reducer) {
   auto& rows = isa.reduce_rows[static_cast<int>(reducer)];
@@ -228,6 +279,7 @@ constexpr void set_moves(Isa& isa) {
   constexpr int width = width_index(sizeof(T));
   isa.expand_rows[width] = expand_rows<T>;
   isa.copy2d[width] = copy2d<T>;
+  isa.copy_view[width] = copy_view<T>;
 }
 constexpr void set_reductions(Isa& isa) {
   set_reducer<SumReducer>(isa, Reducer::sum);
