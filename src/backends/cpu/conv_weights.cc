@@ -188,7 +188,7 @@ struct Worker {
   const T* left_of(const T* x, int64_t ins, int64_t row, int64_t sample) {
     if (w.reads_source) return x + row * w.source.pitch[0];
     T* const to = copy + sample * w.copy_elements;
-    copy_padded(w.source, ins, row * w.source.stride[0] - w.source.lo[0], x, to);
+    copy_padded(w.source, isa, ins, row * w.source.stride[0] - w.source.lo[0], x, to);
     return to;
   }
 
