@@ -119,17 +119,24 @@ void copy_transposed(void* dst, int64_t dst_stride, const void* src, int64_t src
         if (r + i < rows) store_first(d + (r + i) * dst_stride + c, square[i], cols - c);
     }
 }
-/// dst[r][c] = src[r][c], short rows a vector at a time.
+/// What rows of `cols` elements have in common: whole vectors, then the first lanes of one.
 template <class F>
-void copy_short_rows(F* d, int64_t dst_stride, const F* s, int64_t src_stride, int64_t rows,
-                     int64_t cols) noexcept {
-  constexpr int lanes = native_lanes<F>;
-  const int64_t whole = (cols - 1) / lanes * lanes, rest = cols - whole;  // the same of every row
-  for (int64_t r = 0; r < rows; ++r, d += dst_stride, s += src_stride) {
-    for (int64_t c = 0; c < whole; c += lanes) store(d + c, load<Native<F>>(s + c));
-    store_first(d + whole, load_first<Native<F>>(s + whole, rest), rest);
+struct RowParts {
+  int64_t whole, rest;
+  explicit RowParts(int64_t cols)
+      : whole((cols - 1) / native_lanes<F> * native_lanes<F>), rest(cols - whole) {}
+};
+/// dst[c] = src[c]
+template <class F>
+struct ShortRow {
+  RowParts<F> parts;
+  FirstLanes<F> last;
+  explicit ShortRow(int64_t cols) : parts(cols), last(parts.rest) {}
+  SOMA_INLINE void operator()(F* d, const F* s) const {
+    for (int64_t c = 0; c < parts.whole; c += native_lanes<F>) store(d + c, load<Native<F>>(s + c));
+    last.store(d + parts.whole, last.load(s + parts.whole));
   }
-}
+};
 
 template <class V, int... lane>
 SOMA_INLINE V evens(V low, V high, std::integer_sequence<int, lane...>) {
@@ -139,35 +146,47 @@ template <int first, class V, int... lane>
 SOMA_INLINE V twice(V v, std::integer_sequence<int, lane...>) {
   return __builtin_shufflevector(v, v, (first + lane / 2)...);
 }
-/// dst[r][c] = src[r][2 c], which reads no further than the last of them.
+/// dst[c] = src[2 c], which reads no further than the last of them.
 template <class F>
-void copy_every_other(F* d, int64_t dst_stride, const F* s, int64_t src_stride, int64_t rows,
-                      int64_t cols) noexcept {
-  constexpr int lanes = native_lanes<F>;
-  constexpr auto all = std::make_integer_sequence<int, lanes>{};
-  const int64_t whole = (cols - 1) / lanes * lanes, rest = cols - whole;  // the same of every row
-  const int64_t last = 2 * rest - 1;
-  for (int64_t r = 0; r < rows; ++r, d += dst_stride, s += src_stride) {
-    for (int64_t c = 0; c < whole; c += lanes) {
-      const auto low = load<Native<F>>(s + 2 * c), high = load<Native<F>>(s + 2 * c + lanes);
-      store(d + c, evens(low, high, all));
+struct EveryOther {
+  RowParts<F> parts;
+  static constexpr int lanes = native_lanes<F>;
+  FirstLanes<F> low, high, last;
+  explicit EveryOther(int64_t cols)
+      : parts(cols), low(2 * parts.rest - 1), high(2 * parts.rest - 1 - lanes), last(parts.rest) {}
+  SOMA_INLINE void operator()(F* d, const F* s) const {
+    constexpr auto all = std::make_integer_sequence<int, lanes>{};
+    for (int64_t c = 0; c < parts.whole; c += lanes)
+      store(d + c, evens(load<Native<F>>(s + 2 * c), load<Native<F>>(s + 2 * c + lanes), all));
+    const F* const end = s + 2 * parts.whole;
+    last.store(d + parts.whole, evens(low.load(end), high.load(end + lanes), all));
+  }
+};
+/// dst[2 c] = dst[2 c + 1] = src[c]
+template <class F>
+struct Twice {
+  RowParts<F> parts;
+  static constexpr int lanes = native_lanes<F>;
+  FirstLanes<F> last, low, high;
+  explicit Twice(int64_t cols)
+      : parts(cols), last(parts.rest), low(2 * parts.rest), high(2 * parts.rest - lanes) {}
+  SOMA_INLINE void operator()(F* d, const F* s) const {
+    constexpr auto all = std::make_integer_sequence<int, lanes>{};
+    for (int64_t c = 0; c < parts.whole; c += lanes) {
+      const auto v = load<Native<F>>(s + c);
+      store(d + 2 * c, twice<0>(v, all));
+      store(d + 2 * c + lanes, twice<lanes / 2>(v, all));
     }
-    const auto low = load_first<Native<F>>(s + 2 * whole, last);
-    const auto high = load_first<Native<F>>(s + 2 * whole + lanes, last - lanes);
-    store_first(d + whole, evens(low, high, all), rest);
+    const auto v = last.load(s + parts.whole);
+    F* const end = d + 2 * parts.whole;
+    low.store(end, twice<0>(v, all));
+    high.store(end + lanes, twice<lanes / 2>(v, all));
   }
-}
-/// dst[2 i] = dst[2 i + 1] = src[i]
-template <class F>
-void copy_twice(F* d, const F* s, int64_t n) noexcept {
-  constexpr int lanes = native_lanes<F>;
-  constexpr auto all = std::make_integer_sequence<int, lanes>{};
-  for (int64_t i = 0; i < n; i += lanes) {
-    const auto v = load_first<Native<F>>(s + i, n - i);
-    store_first(d + 2 * i, twice<0>(v, all), 2 * (n - i));
-    if (2 * (n - i) > lanes)
-      store_first(d + 2 * i + lanes, twice<lanes / 2>(v, all), 2 * (n - i) - lanes);
-  }
+};
+template <class F, class Row>
+void copy_rows(F* d, int64_t dst_stride, const F* s, int64_t src_stride, int64_t rows,
+               const Row& row) noexcept {
+  for (int64_t r = 0; r < rows; ++r, d += dst_stride, s += src_stride) row(d, s);
 }
 
 /// The forms of copy2d that vectors serve, into rows of neighbours; false when it is none of them.
@@ -179,10 +198,8 @@ bool copy2d_fast(F* d, Strides2d to, const F* s, Strides2d from, int64_t rows,
       return copy_transposed<F>(d, to.col, s, from.row, cols, rows), true;
     return false;
   }
-  if (from.col == 1) return copy_short_rows(d, to.row, s, from.row, rows, cols), true;
-  if (from.col == 2) return copy_every_other(d, to.row, s, from.row, rows, cols), true;
-  if (from.col == 0 && cols == 2 && to.row == 2 && from.row == 1)
-    return copy_twice(d, s, rows), true;
+  if (from.col == 1) return copy_rows(d, to.row, s, from.row, rows, ShortRow<F>(cols)), true;
+  if (from.col == 2) return copy_rows(d, to.row, s, from.row, rows, EveryOther<F>(cols)), true;
   if (from.row == 1 && rows > 1)
     return copy_transposed<F>(d, to.row, s, from.col, rows, cols), true;
   return false;
@@ -236,7 +253,7 @@ SOMA_INLINE void walk_rows(const Strided& view, int64_t first, int64_t count, Ru
       index[last] = 0;
     } else {
       const int64_t left = view.shape[last - 1] - index[last - 1];
-      rows = count / inner < left ? count / inner : left;
+      rows = count >= left * inner ? left : count / inner;
       run(at, rows, inner);
       count -= rows * inner;
     }
@@ -255,13 +272,27 @@ SOMA_INLINE void walk_rows(const Strided& view, int64_t first, int64_t count, Ru
 template <class T>
 void copy_view(void* dst, const void* src, const Strided& view, int64_t first,
                int64_t count) noexcept {
-  T* d = static_cast<T*>(dst);
   const T* s = static_cast<const T*>(src);
-  const Strides2d from{view.strides[view.rank - 2], view.strides[view.rank - 1]};
-  walk_rows(view, first, count, [&](int64_t at, int64_t rows, int64_t cols) {
+  T* d = static_cast<T*>(dst);
+  const int last = view.rank - 1;
+  const Strides2d from{view.strides[last - 1], view.strides[last]};
+  const auto copy = [&](int64_t at, int64_t rows, int64_t cols) {
     copy2d<T>(d, {cols, 1}, s + at, from, rows, cols);
     d += rows * cols;
-  });
+  };
+  if constexpr (sizeof(T) >= 4) {
+    using F = std::conditional_t<sizeof(T) == 8, double, float>;  // only moved
+    if (view.shape[last] == 2 && from.row == 1 && from.col == 0) {
+      const int64_t columns = view.shape[last - 1];
+      const Twice<F> row(columns);
+      return walk_rows(view, first, count, [&](int64_t at, int64_t rows, int64_t cols) {
+        if (rows != columns || cols != 2) return copy(at, rows, cols);
+        row(reinterpret_cast<F*>(d), reinterpret_cast<const F*>(s + at));
+        d += 2 * columns;
+      });
+    }
+  }
+  walk_rows(view, first, count, copy);
 }
 
 template <class R>
