@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <span>
 
 #include "soma/error.h"
@@ -93,6 +94,10 @@ class Builder {
       return;
     }
     int64_t size = chunk_target;
+    const auto wanted = static_cast<uint64_t>((p.elements + size - 1) / size);
+    if (!has_end && wanted > 1 && wanted < 16) {  // equal shares for most numbers of threads
+      size = p.elements / static_cast<int64_t>(std::bit_ceil(wanted));
+    }
     if (has_end) size = std::max(size, (step_.elements + most_partials - 1) / most_partials);
     p.chunk = p.block * std::max<int64_t>(1, size / p.block);
     if (has_end) {
