@@ -268,7 +268,7 @@ void gather_chunk(const GatherArgs& args, Memory memory, int64_t chunk, std::byt
         g.backward ? reinterpret_cast<const T*>(memory[args.places.workspace]) : at(args.places.b);
     block.a = weights + group + part.weights + channel * block.k;
     args.isa->gemm[sizeof(T) == 4 ? 0 : 1](block);
-    if (g.writes_result) continue;
+    if (g.writes_result || plane == 0) continue;
     for (int64_t c = 0; c < channels; ++c) {
       place_axis(g, *args.isa, part, 0, row, rows, product + c * g.wide, to + c * plane, plane);
     }

@@ -110,6 +110,7 @@ template <class T>
 void copy_padded(const Padded& p, const Isa& isa, int64_t channels, int64_t first, const T* from,
                  T* to) {
   std::memset(to, 0, static_cast<size_t>(p.elements(channels)) * sizeof(T));
+  if (p.source_plane == 0) return;  // nothing but zeros
   for (int64_t c = 0; c < channels; ++c) {
     copy_axis(p, isa, 0, first, from + c * p.source_plane, p.source_plane, to + c * p.channel);
   }
