@@ -181,7 +181,10 @@ TEST(Convolution, EveryInstructionSetAndOrderOfChunks) {
 TEST(Convolution, NothingToAddGivesZeros) {
   for (const Case& c : {Case{{2, 0, 5}, {3, 0, 2}, {1}, {0}, {0}, {1}, 1},
                         Case{{2, 3, 1}, {3, 3, 4}, {1}, {0}, {0}, {1}, 1},
-                        Case{{0, 3, 6}, {3, 3, 4}, {1}, {0}, {0}, {1}, 1}}) {
+                        Case{{0, 3, 6}, {3, 3, 4}, {1}, {0}, {0}, {1}, 1},
+                        Case{{2, 3, 0}, {3, 3, 2}, {1}, {1}, {1}, {1}, 1},
+                        Case{{2, 3, 0, 4}, {3, 3, 2, 2}, {1, 1}, {1, 0}, {1, 0}, {1, 1}, 1},
+                        Case{{2, 3, 4, 0}, {3, 3, 2, 2}, {1, 2}, {0, 1}, {0, 1}, {1, 1}, 1}}) {
     const Graph g = graph_of(c, f32);
     const auto inputs = random_inputs(g, 1);
     EXPECT_TRUE(run_plan(g, inputs, Device::cpu(2)).outputs == interpret(g, inputs).outputs)

@@ -36,6 +36,7 @@ TEST(Isa, EveryTableIsComplete) {
       for (int type = 0; type < 5; ++type) EXPECT_NE(row[type], nullptr);
     for (int width = 0; width < width_count; ++width) {
       EXPECT_NE(table.copy2d[width], nullptr);
+      EXPECT_NE(table.copy_view[width], nullptr);
       EXPECT_NE(table.expand_rows[width], nullptr);
     }
   }

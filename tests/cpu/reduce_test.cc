@@ -167,6 +167,63 @@ TEST(Moves, StridedCopies) {
   }
 }
 
+/// The elements of a view, one by one.
+template <class T>
+std::vector<T> elements_of(const std::vector<T>& src, const Strided& view) {
+  std::vector<T> all;
+  int64_t count = 1;
+  for (int d = 0; d < view.rank; ++d) count *= view.shape[d];
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t at = 0, rest = i;
+    for (int d = view.rank - 1; d >= 0; --d) {
+      at += rest % view.shape[d] * view.strides[d];
+      rest /= view.shape[d];
+    }
+    all.push_back(src[static_cast<size_t>(at)]);
+  }
+  return all;
+}
+template <class T>
+void check_views(const Isa& isa) {
+  struct View {
+    std::vector<int64_t> shape, strides;
+  };
+  const View views[] = {
+      {{6, 2, 14, 2}, {14, 0, 1, 0}},         // each element of planes twice by twice
+      {{5, 2, 37, 2}, {37, 0, 1, 0}},         // in rows longer than a vector
+      {{42, 14}, {56, 2}},                    // every other one of every other row
+      {{3, 4, 33}, {500, 100, 3}},            // scattered
+      {{1, 7}, {0, 5}},                       // a single row
+      {{4, 1}, {9, 0}},                       // a column
+      {{2, 3, 17, 20}, {1100, 340, 1, 17}},   // turned
+      {{3, 2, 2, 3, 2}, {60, 30, 1, 10, 2}},  // small
+      {{4, 5, 3, 2}, {0, 2, 0, 1}},           // repeated
+  };
+  for (const auto& [shape, strides] : views) {
+    const Strided view{static_cast<int>(shape.size()), shape.data(), strides.data()};
+    int64_t last = 0;
+    for (size_t d = 0; d < shape.size(); ++d) last += (shape[d] - 1) * strides[d];
+    const auto src = samples<T>(last + 1, 7);  // as much as it reads: sanitizers find the rest
+    const auto all = elements_of(src, view);
+    const auto n = static_cast<int64_t>(all.size());
+    for (const int64_t first : {int64_t{0}, int64_t{1}, n / 2, n - 1})
+      for (const int64_t count : {int64_t{1}, int64_t{2}, n / 3 + 1, n}) {
+        std::vector<T> out(static_cast<size_t>(count + 1), T{1});
+        isa.copy_view[width_index(sizeof(T))](out.data(), src.data(), view, first, count);
+        for (int64_t i = 0; i < count; ++i)
+          ASSERT_EQ(out[i], all[(first + i) % n]) << first << ", " << count << ": " << i;
+        ASSERT_EQ(out.back(), T{1});
+      }
+  }
+}
+TEST(Moves, ViewsFromAnyElement) {
+  for (std::string_view name : isa_names()) {
+    check_views<uint8_t>(isa_named(name));
+    check_views<float>(isa_named(name));
+    check_views<double>(isa_named(name));
+  }
+}
+
 TEST(Moves, CopyReversesAndBroadcasts) {
   const std::vector<float> src = {1, 2, 3, 4, 5, 6};
   std::vector<float> out(6);

@@ -192,24 +192,34 @@ struct GatherArgs {
 
 /// Writes a part's places where they belong in a plane of the result.
 template <class T>
-void place_axis(const Gather& g, const Part& part, int axis, int64_t first, int64_t count,
-                const T* from, T* to, int64_t to_plane) {
-  const int64_t step = g.step[axis], base = part.base[axis] + first * step;
-  const int64_t begin = std::max<int64_t>(0, ceil_div(-base, step));
-  const int64_t end = std::min(count, ceil_div(g.result[axis] - base, step));
-  if (axis + 1 == g.result.size()) {
-    if (begin >= end) return;
-    if (step == 1) {
-      std::memcpy(to + base + begin, from + begin, static_cast<size_t>(end - begin) * sizeof(T));
-    } else {
-      for (int64_t i = begin; i < end; ++i) to[base + i * step] = from[i];
+void place_axis(const Gather& g, const Isa& isa, const Part& part, int axis, int64_t first,
+                int64_t count, const T* from, T* to, int64_t to_plane) {
+  struct Piece {
+    int64_t from, to, step, count;
+  };
+  const auto piece = [&](int d, int64_t from_place, int64_t places) {
+    const int64_t step = g.step[d], base = part.base[d] + from_place * step;
+    const int64_t begin = std::max<int64_t>(0, ceil_div(-base, step));
+    const int64_t end = std::min(places, ceil_div(g.result[d] - base, step));
+    return Piece{begin * g.source.pitch[d], base + begin * step, step,
+                 std::max<int64_t>(0, end - begin)};
+  };
+  const auto copy = isa.copy2d[width_index(sizeof(T))];
+  const int last = g.result.size() - 1;
+  const int64_t inner = to_plane / g.result[axis], pitch = g.source.pitch[axis];
+  const Piece here = piece(axis, first, count);
+  from += here.from, to += here.to * inner;
+  if (axis == last) {
+    copy(to, {0, here.step}, from, {0, 1}, 1, here.count);
+  } else if (axis + 1 == last) {
+    const Piece row = piece(last, 0, g.grid[last]);
+    copy(to + row.to, {here.step * inner, row.step}, from + row.from, {pitch, 1}, here.count,
+         row.count);
+  } else {
+    for (int64_t i = 0; i < here.count; ++i) {
+      place_axis(g, isa, part, axis + 1, 0, g.grid[axis + 1], from + i * pitch,
+                 to + i * here.step * inner, inner);
     }
-    return;
-  }
-  const int64_t inner = to_plane / g.result[axis];
-  for (int64_t i = begin; i < end; ++i) {
-    place_axis(g, part, axis + 1, 0, g.grid[axis + 1], from + i * g.source.pitch[axis],
-               to + (base + i * step) * inner, inner);
   }
 }
 
@@ -244,7 +254,8 @@ void gather_chunk(const GatherArgs& args, Memory memory, int64_t chunk, std::byt
     block.ldb = g.source.source_plane;
     block.pack_b = block.ldb * static_cast<int64_t>(sizeof(T)) >= 4096;
   } else {
-    copy_padded(g.source, g.from_channels, row * g.source.stride[0] - g.source.lo[0], from, copy);
+    copy_padded(g.source, *args.isa, g.from_channels, row * g.source.stride[0] - g.source.lo[0],
+                from, copy);
     block.b = copy;
   }
   for (const Part& part : g.parts) {
@@ -257,9 +268,9 @@ void gather_chunk(const GatherArgs& args, Memory memory, int64_t chunk, std::byt
         g.backward ? reinterpret_cast<const T*>(memory[args.places.workspace]) : at(args.places.b);
     block.a = weights + group + part.weights + channel * block.k;
     args.isa->gemm[sizeof(T) == 4 ? 0 : 1](block);
-    if (g.writes_result) continue;
+    if (g.writes_result || plane == 0) continue;
     for (int64_t c = 0; c < channels; ++c) {
-      place_axis(g, part, 0, row, rows, product + c * g.wide, to + c * plane, plane);
+      place_axis(g, *args.isa, part, 0, row, rows, product + c * g.wide, to + c * plane, plane);
     }
   }
 }

@@ -47,6 +47,14 @@ Padded::Padded(const Dims& source_, const Dims& lo_, const Dims& stride_, const 
   }
 }
 
+Piece::Piece(const Padded& p, int axis, int64_t origin, int64_t phase) {
+  const int64_t stride = p.stride[axis], begin = origin + phase;
+  at = begin < 0 ? (-begin + stride - 1) / stride : 0;
+  x = begin + at * stride;
+  const int64_t end = std::min(p.source[axis], origin + p.extent[axis]);
+  count = std::max<int64_t>(0, (end - x + stride - 1) / stride);
+}
+
 int64_t Padded::distance(const Dims& displacement) const {
   int64_t at = 0;
   for (int i = 0; i < displacement.size(); ++i) {

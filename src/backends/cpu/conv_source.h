@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "soma/graph.h"
+#include "src/backends/cpu/isa.h"
 
 namespace soma::cpu {
 
@@ -69,42 +70,49 @@ struct Padded {
   bool is_source() const;
 };
 
+/// The elements of one phase along an axis: `count` of them from `x` in the source on, a stride
+/// apart, side by side from `at` in the copy on, which begins at place `origin` of the source.
+struct Piece {
+  int64_t x, at, count;
+  Piece(const Padded& p, int axis, int64_t origin, int64_t phase);
+};
+
 template <class T>
-void copy_axis(const Padded& p, int axis, int64_t first, const T* from, int64_t from_plane, T* to) {
-  const int64_t origin = axis == 0 ? first : -p.lo[axis], s = p.stride[axis];
-  const int64_t begin = std::max<int64_t>(0, origin);
-  const int64_t end = std::min(p.source[axis], origin + p.extent[axis]);
-  if (begin >= end) return;
-  if (axis + 1 == p.source.size()) {
-    if (s == 1) {
-      std::memcpy(to + (begin - origin), from + begin,
-                  static_cast<size_t>(end - begin) * sizeof(T));
-      return;
+void copy_axis(const Padded& p, const Isa& isa, int axis, int64_t origin, const T* from,
+               int64_t from_plane, T* to) {
+  const int last = p.source.size() - 1;
+  const int64_t inner = from_plane / p.source[axis], stride = p.stride[axis];
+  for (int64_t a = 0; a < p.phases[axis]; ++a) {
+    const Piece piece(p, axis, origin, a);
+    const T* x = from + piece.x * inner;
+    T* const u = to + a * p.phase_step[axis] + piece.at * p.pitch[axis];
+    const auto copy = isa.copy2d[width_index(sizeof(T))];
+    if (axis == last) {
+      copy(u, {0, 1}, x, {0, stride}, 1, piece.count);
+    } else if (axis + 1 == last) {
+      for (int64_t b = 0; b < p.phases[last]; ++b) {
+        const Piece row(p, last, -p.lo[last], b);
+        copy(u + b * p.phase_step[last] + row.at, {p.pitch[axis], 1}, x + row.x,
+             {stride * inner, p.stride[last]}, piece.count, row.count);
+      }
+    } else {
+      for (int64_t i = 0; i < piece.count; ++i) {
+        copy_axis(p, isa, axis + 1, -p.lo[axis + 1], x + i * stride * inner, inner,
+                  u + i * p.pitch[axis]);
+      }
     }
-    for (int64_t a = 0; a < p.phases[axis]; ++a) {
-      int64_t i = (begin - origin - a + s - 1) / s;  // the first element of this phase
-      if (begin - origin <= a) i = 0;
-      T* row = to + a * p.phase_step[axis];
-      for (int64_t x = origin + i * s + a; x < end; x += s) row[i++] = from[x];
-    }
-    return;
-  }
-  const int64_t inner = from_plane / p.source[axis];
-  for (int64_t x = begin; x < end; ++x) {
-    const int64_t u = x - origin, phase = u % s;
-    if (phase >= p.phases[axis]) continue;
-    copy_axis(p, axis + 1, 0, from + x * inner, inner,
-              to + phase * p.phase_step[axis] + u / s * p.pitch[axis]);
   }
 }
 
 /// Copies `channels` planes; the copy begins at place `first` (which may be negative) of the
 /// source's first spatial axis.
 template <class T>
-void copy_padded(const Padded& p, int64_t channels, int64_t first, const T* from, T* to) {
+void copy_padded(const Padded& p, const Isa& isa, int64_t channels, int64_t first, const T* from,
+                 T* to) {
   std::memset(to, 0, static_cast<size_t>(p.elements(channels)) * sizeof(T));
+  if (p.source_plane == 0) return;  // nothing but zeros
   for (int64_t c = 0; c < channels; ++c) {
-    copy_axis(p, 0, first, from + c * p.source_plane, p.source_plane, to + c * p.channel);
+    copy_axis(p, isa, 0, first, from + c * p.source_plane, p.source_plane, to + c * p.channel);
   }
 }
 

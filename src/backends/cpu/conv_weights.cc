@@ -18,7 +18,8 @@ namespace {
 
 constexpr int64_t cache_bytes = 1024 * 1024;  // what a chunk works on
 constexpr int64_t most_partial_bytes = 64ll * 1024 * 1024;
-constexpr int64_t few_channels = 8;
+constexpr int64_t few_channels = 6;  // fewer rows of a product would leave the multipliers idle
+constexpr int64_t least_block = 16;  // inputs of a chunk that are not shared any further
 constexpr int64_t near_bytes = 32 * 1024;  // what a tile of direct sums reads
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -137,7 +138,7 @@ void Weights::cut() {
   while (chunks() < wanted && out_block > panel) {
     out_block = ceil_div(ceil_div(out_block, 2), panel) * panel;
   }
-  while (chunks() < wanted && in_block > 2 * few_channels) in_block = ceil_div(in_block, 2);
+  while (chunks() < wanted && in_block > least_block) in_block = ceil_div(in_block, 2);
 }
 
 struct WeightsArgs {
@@ -188,7 +189,7 @@ struct Worker {
   const T* left_of(const T* x, int64_t ins, int64_t row, int64_t sample) {
     if (w.reads_source) return x + row * w.source.pitch[0];
     T* const to = copy + sample * w.copy_elements;
-    copy_padded(w.source, ins, row * w.source.stride[0] - w.source.lo[0], x, to);
+    copy_padded(w.source, isa, ins, row * w.source.stride[0] - w.source.lo[0], x, to);
     return to;
   }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <span>
 
 #include "soma/error.h"
@@ -93,6 +94,10 @@ class Builder {
       return;
     }
     int64_t size = chunk_target;
+    const auto wanted = static_cast<uint64_t>((p.elements + size - 1) / size);
+    if (!has_end && wanted > 1 && wanted < 16) {  // equal shares for most numbers of threads
+      size = p.elements / static_cast<int64_t>(std::bit_ceil(wanted));
+    }
     if (has_end) size = std::max(size, (step_.elements + most_partials - 1) / most_partials);
     p.chunk = p.block * std::max<int64_t>(1, size / p.block);
     if (has_end) {
@@ -181,10 +186,19 @@ class Builder {
     }
     note_read(view.base, false, level);
     const View v = view.collapsed();
+    VmLoad from{buffer_of_(view.base), v.offset, {}, {}};
+    for (int rank = v.shape.rank(); rank < 2; ++rank) {  // copies go by rows
+      from.shape.push_back(1);
+      from.strides.push_back(0);
+    }
+    for (int d = 0; d < v.shape.rank(); ++d) {
+      from.shape.push_back(v.shape[d]);
+      from.strides.push_back(v.strides[d]);
+    }
     const uint16_t dst = slot(type, level);
     VmOp op{VmOp::Kind::load, level, dst};
     op.detail = program().loads.size();
-    program().loads.push_back({buffer_of_(view.base), v.offset, v.shape, v.strides});
+    program().loads.push_back(from);
     return emit(op, once);
   }
 

@@ -80,6 +80,16 @@ struct Strides2d {
 using Copy2d = void(void* dst, Strides2d dst_strides, const void* src, Strides2d src_strides,
                     int64_t rows, int64_t cols) noexcept;
 
+/// A view of an array, of two to eight axes; strides count elements.
+struct Strided {
+  int rank;
+  const int64_t *shape, *strides;
+};
+/// dst[i] = element first + i of the view that begins at src, in row-major order, which starts anew
+/// after the last one.
+using CopyView = void(void* dst, const void* src, const Strided& view, int64_t first,
+                      int64_t count) noexcept;
+
 /// Kernels that only move elements are indexed by width: 1, 4 or 8 bytes.
 constexpr int width_index(size_t bytes) { return bytes == 1 ? 0 : bytes == 4 ? 1 : 2; }
 inline constexpr int width_count = 3;
@@ -136,6 +146,7 @@ struct Isa {
   ReduceCols* reduce_cols[reducer_count][dtype_count];
   ExpandRows* expand_rows[width_count];
   Copy2d* copy2d[width_count];
+  CopyView* copy_view[width_count];
   GemmKernel* gemm[2];            // f32, f64
   CorrelateKernel* correlate[2];  // f32, f64
 };

@@ -119,15 +119,24 @@ void copy_transposed(void* dst, int64_t dst_stride, const void* src, int64_t src
         if (r + i < rows) store_first(d + (r + i) * dst_stride + c, square[i], cols - c);
     }
 }
-/// dst[r][c] = src[r][c], short rows a vector at a time.
+/// What rows of `cols` elements have in common: whole vectors, then the first lanes of one.
 template <class F>
-void copy_short_rows(F* d, int64_t dst_stride, const F* s, int64_t src_stride, int64_t rows,
-                     int64_t cols) noexcept {
-  constexpr int lanes = native_lanes<F>;
-  for (int64_t r = 0; r < rows; ++r, d += dst_stride, s += src_stride)
-    for (int64_t c = 0; c < cols; c += lanes)
-      store_first(d + c, load_first<Native<F>>(s + c, cols - c), cols - c);
-}
+struct RowParts {
+  int64_t whole, rest;
+  explicit RowParts(int64_t cols)
+      : whole((cols - 1) / native_lanes<F> * native_lanes<F>), rest(cols - whole) {}
+};
+/// dst[c] = src[c]
+template <class F>
+struct ShortRow {
+  RowParts<F> parts;
+  FirstLanes<F> last;
+  explicit ShortRow(int64_t cols) : parts(cols), last(parts.rest) {}
+  SOMA_INLINE void operator()(F* d, const F* s) const {
+    for (int64_t c = 0; c < parts.whole; c += native_lanes<F>) store(d + c, load<Native<F>>(s + c));
+    last.store(d + parts.whole, last.load(s + parts.whole));
+  }
+};
 
 template <class V, int... lane>
 SOMA_INLINE V evens(V low, V high, std::integer_sequence<int, lane...>) {
@@ -137,31 +146,47 @@ template <int first, class V, int... lane>
 SOMA_INLINE V twice(V v, std::integer_sequence<int, lane...>) {
   return __builtin_shufflevector(v, v, (first + lane / 2)...);
 }
-/// dst[r][c] = src[r][2 c], which reads no further than the last of them.
+/// dst[c] = src[2 c], which reads no further than the last of them.
 template <class F>
-void copy_every_other(F* d, int64_t dst_stride, const F* s, int64_t src_stride, int64_t rows,
-                      int64_t cols) noexcept {
-  constexpr int lanes = native_lanes<F>;
-  constexpr auto all = std::make_integer_sequence<int, lanes>{};
-  for (int64_t r = 0; r < rows; ++r, d += dst_stride, s += src_stride)
-    for (int64_t c = 0; c < cols; c += lanes) {
-      const int64_t left = 2 * (cols - c) - 1;
-      const auto low = load_first<Native<F>>(s + 2 * c, left);
-      const auto high = load_first<Native<F>>(s + 2 * c + lanes, left - lanes);
-      store_first(d + c, evens(low, high, all), cols - c);
-    }
-}
-/// dst[2 i] = dst[2 i + 1] = src[i]
-template <class F>
-void copy_twice(F* d, const F* s, int64_t n) noexcept {
-  constexpr int lanes = native_lanes<F>;
-  constexpr auto all = std::make_integer_sequence<int, lanes>{};
-  for (int64_t i = 0; i < n; i += lanes) {
-    const auto v = load_first<Native<F>>(s + i, n - i);
-    store_first(d + 2 * i, twice<0>(v, all), 2 * (n - i));
-    if (2 * (n - i) > lanes)
-      store_first(d + 2 * i + lanes, twice<lanes / 2>(v, all), 2 * (n - i) - lanes);
+struct EveryOther {
+  RowParts<F> parts;
+  static constexpr int lanes = native_lanes<F>;
+  FirstLanes<F> low, high, last;
+  explicit EveryOther(int64_t cols)
+      : parts(cols), low(2 * parts.rest - 1), high(2 * parts.rest - 1 - lanes), last(parts.rest) {}
+  SOMA_INLINE void operator()(F* d, const F* s) const {
+    constexpr auto all = std::make_integer_sequence<int, lanes>{};
+    for (int64_t c = 0; c < parts.whole; c += lanes)
+      store(d + c, evens(load<Native<F>>(s + 2 * c), load<Native<F>>(s + 2 * c + lanes), all));
+    const F* const end = s + 2 * parts.whole;
+    last.store(d + parts.whole, evens(low.load(end), high.load(end + lanes), all));
   }
+};
+/// dst[2 c] = dst[2 c + 1] = src[c]
+template <class F>
+struct Twice {
+  RowParts<F> parts;
+  static constexpr int lanes = native_lanes<F>;
+  FirstLanes<F> last, low, high;
+  explicit Twice(int64_t cols)
+      : parts(cols), last(parts.rest), low(2 * parts.rest), high(2 * parts.rest - lanes) {}
+  SOMA_INLINE void operator()(F* d, const F* s) const {
+    constexpr auto all = std::make_integer_sequence<int, lanes>{};
+    for (int64_t c = 0; c < parts.whole; c += lanes) {
+      const auto v = load<Native<F>>(s + c);
+      store(d + 2 * c, twice<0>(v, all));
+      store(d + 2 * c + lanes, twice<lanes / 2>(v, all));
+    }
+    const auto v = last.load(s + parts.whole);
+    F* const end = d + 2 * parts.whole;
+    low.store(end, twice<0>(v, all));
+    high.store(end + lanes, twice<lanes / 2>(v, all));
+  }
+};
+template <class F, class Row>
+void copy_rows(F* d, int64_t dst_stride, const F* s, int64_t src_stride, int64_t rows,
+               const Row& row) noexcept {
+  for (int64_t r = 0; r < rows; ++r, d += dst_stride, s += src_stride) row(d, s);
 }
 
 /// The forms of copy2d that vectors serve, into rows of neighbours; false when it is none of them.
@@ -173,10 +198,8 @@ bool copy2d_fast(F* d, Strides2d to, const F* s, Strides2d from, int64_t rows,
       return copy_transposed<F>(d, to.col, s, from.row, cols, rows), true;
     return false;
   }
-  if (from.col == 1) return copy_short_rows(d, to.row, s, from.row, rows, cols), true;
-  if (from.col == 2) return copy_every_other(d, to.row, s, from.row, rows, cols), true;
-  if (from.col == 0 && cols == 2 && to.row == 2 && from.row == 1)
-    return copy_twice(d, s, rows), true;
+  if (from.col == 1) return copy_rows(d, to.row, s, from.row, rows, ShortRow<F>(cols)), true;
+  if (from.col == 2) return copy_rows(d, to.row, s, from.row, rows, EveryOther<F>(cols)), true;
   if (from.row == 1 && rows > 1)
     return copy_transposed<F>(d, to.row, s, from.col, rows, cols), true;
   return false;
@@ -207,6 +230,71 @@ void copy2d(void* dst, Strides2d to, const void* src, Strides2d from, int64_t ro
   }
 }
 
+/// Calls run(offset, rows, columns) for the pieces of a view that lie along its last two axes,
+/// whole rows where there are: together its elements [first, first + count), in order.
+template <class Run>
+SOMA_INLINE void walk_rows(const Strided& view, int64_t first, int64_t count, Run&& run) {
+  const int last = view.rank - 1;
+  const int64_t inner = view.shape[last];
+  int64_t index[8];
+  int64_t rest = first, at = 0;
+  for (int d = last; d >= 0; --d) {
+    index[d] = rest % view.shape[d];
+    rest /= view.shape[d];
+    at += index[d] * view.strides[d];
+  }
+  for (;;) {
+    int64_t rows = 1;
+    if (index[last] != 0 || count < inner) {  // part of a row
+      const int64_t left = inner - index[last], columns = count < left ? count : left;
+      run(at, rows, columns);
+      count -= columns;
+      at -= index[last] * view.strides[last];
+      index[last] = 0;
+    } else {
+      const int64_t left = view.shape[last - 1] - index[last - 1];
+      rows = count >= left * inner ? left : count / inner;
+      run(at, rows, inner);
+      count -= rows * inner;
+    }
+    if (count == 0) return;
+    at += rows * view.strides[last - 1];
+    index[last - 1] += rows;
+    for (int d = last - 1; d >= 0 && index[d] == view.shape[d]; --d) {  // step like an odometer
+      at -= index[d] * view.strides[d];
+      index[d] = 0;
+      if (d == 0) break;
+      at += view.strides[d - 1];
+      ++index[d - 1];
+    }
+  }
+}
+template <class T>
+void copy_view(void* dst, const void* src, const Strided& view, int64_t first,
+               int64_t count) noexcept {
+  const T* s = static_cast<const T*>(src);
+  T* d = static_cast<T*>(dst);
+  const int last = view.rank - 1;
+  const Strides2d from{view.strides[last - 1], view.strides[last]};
+  const auto copy = [&](int64_t at, int64_t rows, int64_t cols) {
+    copy2d<T>(d, {cols, 1}, s + at, from, rows, cols);
+    d += rows * cols;
+  };
+  if constexpr (sizeof(T) >= 4) {
+    using F = std::conditional_t<sizeof(T) == 8, double, float>;  // only moved
+    if (view.shape[last] == 2 && from.row == 1 && from.col == 0) {
+      const int64_t columns = view.shape[last - 1];
+      const Twice<F> row(columns);
+      return walk_rows(view, first, count, [&](int64_t at, int64_t rows, int64_t cols) {
+        if (rows != columns || cols != 2) return copy(at, rows, cols);
+        row(reinterpret_cast<F*>(d), reinterpret_cast<const F*>(s + at));
+        d += 2 * columns;
+      });
+    }
+  }
+  walk_rows(view, first, count, copy);
+}
+
 template <class R>
 constexpr void set_reducer(Isa& isa, Reducer reducer) {
   auto& rows = isa.reduce_rows[static_cast<int>(reducer)];
@@ -222,6 +310,7 @@ constexpr void set_moves(Isa& isa) {
   constexpr int width = width_index(sizeof(T));
   isa.expand_rows[width] = expand_rows<T>;
   isa.copy2d[width] = copy2d<T>;
+  isa.copy_view[width] = copy_view<T>;
 }
 constexpr void set_reductions(Isa& isa) {
   set_reducer<SumReducer>(isa, Reducer::sum);

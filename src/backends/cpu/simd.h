@@ -109,6 +109,41 @@ SOMA_INLINE void store_first(T* to, V v, int64_t count) {
 #endif
 }
 
+/// The same for many vectors: the mask is made once.
+template <class T>
+class FirstLanes {
+ public:
+  using V = Native<T>;
+#if defined(__AVX512F__)
+  explicit FirstLanes(int64_t count)
+      : mask_(count <= 0                 ? 0u
+              : count >= native_lanes<T> ? (1u << native_lanes<T>)-1
+                                         : (1u << count) - 1) {}
+  SOMA_INLINE V load(const T* from) const {
+    if constexpr (sizeof(T) == 4)
+      return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask_), from);
+    else
+      return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask_), from);
+  }
+  SOMA_INLINE void store(T* to, V v) const {
+    if constexpr (sizeof(T) == 4)
+      _mm512_mask_storeu_ps(to, static_cast<__mmask16>(mask_), v);
+    else
+      _mm512_mask_storeu_pd(to, static_cast<__mmask8>(mask_), v);
+  }
+
+ private:
+  unsigned mask_;
+#else
+  explicit FirstLanes(int64_t count) : count_(count) {}
+  SOMA_INLINE V load(const T* from) const { return load_first<V>(from, count_); }
+  SOMA_INLINE void store(T* to, V v) const { store_first(to, v, count_); }
+
+ private:
+  int64_t count_;
+#endif
+};
+
 /// The sum of all lanes, in halves.
 template <class T, class V>
 SOMA_INLINE T sum_of_lanes(V v) {

@@ -42,49 +42,6 @@ void walk(const VmLoad& view, int64_t position, int64_t n, Run&& run) {
   }
 }
 
-/// The same for whole rows where there are: run(offset, rows, columns) for the last two axes.
-template <class Run>
-void walk_rows(const VmLoad& view, int64_t position, int64_t n, Run&& run) {
-  const int rank = view.shape.rank();
-  if (rank < 2) {
-    return walk(view, position, n,
-                [&](int64_t at, int64_t, int64_t count) { run(at, int64_t{1}, count); });
-  }
-  int64_t index[Dims::max_size];
-  int64_t rest = position, at = view.offset;
-  for (int d = rank - 1; d >= 0; --d) {
-    index[d] = rest % view.shape[d];
-    rest /= view.shape[d];
-    at += index[d] * view.strides[d];
-  }
-  const int last = rank - 1;
-  const int64_t inner = view.shape[last];
-  for (;;) {
-    int64_t rows = 1;
-    if (index[last] != 0 || n < inner) {  // part of a row
-      const int64_t count = std::min(n, inner - index[last]);
-      run(at, rows, count);
-      n -= count;
-      at -= index[last] * view.strides[last];
-      index[last] = 0;
-    } else {
-      rows = std::min(n / inner, view.shape[last - 1] - index[last - 1]);
-      run(at, rows, inner);
-      n -= rows * inner;
-    }
-    if (n == 0) return;
-    at += rows * view.strides[last - 1];
-    index[last - 1] += rows;
-    for (int d = last - 1; d >= 0 && index[d] == view.shape[d]; --d) {  // a block may go round
-      at -= index[d] * view.strides[d];
-      index[d] = 0;
-      if (d == 0) break;
-      at += view.strides[d - 1];
-      ++index[d - 1];
-    }
-  }
-}
-
 /// dst[i] = make(place in the array) for the elements of a view.
 template <class T, class Make>
 void make_elements(const VmLoad& view, T* dst, int64_t position, int64_t n, Make&& make) {
@@ -116,17 +73,11 @@ struct Block {
 
 void run_load(const Block& block, const VmOp& op, int64_t first, int64_t n) {
   const VmLoad& load = block.program.loads[op.detail];
-  std::byte* dst = block.at[op.dst];
-  const auto bytes = static_cast<int64_t>(size_of(block.program.slots[op.dst].type));
-  const std::byte* base = block.memory[load.buffer];
-  Copy2d* copy = block.program.isa->copy2d[width_index(static_cast<size_t>(bytes))];
-  const int rank = load.shape.rank();
-  const Strides2d from{rank < 2 ? 0 : load.strides[rank - 2],
-                       rank < 1 ? 0 : load.strides[rank - 1]};
-  walk_rows(load, first, n, [&](int64_t at, int64_t rows, int64_t columns) {
-    copy(dst, {columns, 1}, base + at * bytes, from, rows, columns);
-    dst += rows * columns * bytes;
-  });
+  const size_t bytes = size_of(block.program.slots[op.dst].type);
+  const std::byte* from = block.memory[load.buffer] + load.offset * static_cast<int64_t>(bytes);
+  block.program.isa->copy_view[width_index(bytes)](
+      block.at[op.dst], from, {load.shape.rank(), load.shape.begin(), load.strides.begin()}, first,
+      n);
 }
 
 void run_iota(const Block& block, const VmOp& op, int64_t first, int64_t n) {

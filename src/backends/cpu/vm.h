@@ -74,7 +74,7 @@ struct VmProgram {
   int64_t block = 0, chunk = 0;  ///< Elements; a chunk is a whole number of blocks.
   std::vector<VmSlot> slots;
   std::vector<VmOp> once, each;  ///< Before the first block; for each block.
-  std::vector<VmLoad> loads;
+  std::vector<VmLoad> loads;     ///< Of two axes or more.
   std::vector<VmIota> iotas;
   std::vector<VmRng> rngs;
   std::vector<VmEnd> ends;
