@@ -110,20 +110,28 @@ SOMA_INLINE void pack_bf_tile(BfTile& to, const float* from, int64_t stride, int
   for (int i = 0; i < 16; ++i) store(to[i], lines[i]);
 }
 
-/// All tiles of an operand: those along the depth follow each other.
+/// All tiles of an operand: those along the depth follow each other. Memory is read in its order,
+/// as many rows at a time as a tile needs.
 template <Depth stored, Depth wanted>
 void pack_bf(BfTile* to, const float* from, int64_t stride, int64_t extent, int64_t depth) {
   constexpr int64_t rows = bf16_tile_rows, deep = bf16_tile_depth;
-  const int64_t tiles = (depth + deep - 1) / deep;
-  for (int64_t t = 0; t < tiles; ++t)
-    for (int64_t i = 0; i < extent; i += rows) {
-      const int64_t at = stored == Depth::along ? i * stride + t * deep : t * deep * stride + i;
-      const int64_t left = depth - t * deep;
-      if (extent - i >= rows && left >= deep)  // nothing to ask in the loops
-        pack_bf_tile<stored, wanted>(to[i / rows * tiles + t], from + at, stride, rows, deep);
-      else
-        pack_bf_tile<stored, wanted>(to[i / rows * tiles + t], from + at, stride, extent - i, left);
-    }
+  const int64_t strips = (extent + rows - 1) / rows, tiles = (depth + deep - 1) / deep;
+  const auto pack = [&](int64_t strip, int64_t tile) {
+    const int64_t i = strip * rows, p = tile * deep;
+    const float* const at = from + (stored == Depth::along ? i * stride + p : p * stride + i);
+    BfTile& into = to[strip * tiles + tile];
+    if (extent - i >= rows && depth - p >= deep)  // nothing to ask in the loops
+      pack_bf_tile<stored, wanted>(into, at, stride, rows, deep);
+    else
+      pack_bf_tile<stored, wanted>(into, at, stride, extent - i, depth - p);
+  };
+  if constexpr (stored == Depth::along) {
+    for (int64_t strip = 0; strip < strips; ++strip)
+      for (int64_t tile = 0; tile < tiles; ++tile) pack(strip, tile);
+  } else {
+    for (int64_t tile = 0; tile < tiles; ++tile)
+      for (int64_t strip = 0; strip < strips; ++strip) pack(strip, tile);
+  }
 }
 
 // --- Products of tiles ---------------------------------------------------------------------------
