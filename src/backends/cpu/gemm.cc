@@ -122,6 +122,7 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool trans
   // The gradient of weights has a transposed A and many rows, never one.
   plan.depth_block = transpose_a ? gemm_depth_block(k, type) : gemm_depth_block(k, type, n);
   if (plan.precision == Precision::bf16) {
+    // What is packed of 64 rows or so stays in the first-level cache.
     const int64_t blocks = std::max<int64_t>(1, ceil_div(k, 512));
     plan.depth_block = round_up(ceil_div(k, blocks), bf16_tile_depth);
   }
