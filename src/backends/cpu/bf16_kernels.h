@@ -271,27 +271,27 @@ void gemm_bf16(const GemmBlock& block) noexcept {
       pack_bf<Depth::down, Depth::along>(a_tiles, a + p * block.lda, block.lda, block.rows, depth);
     else
       pack_bf<Depth::along, Depth::along>(a_tiles, a + p, block.lda, block.rows, depth);
+    if (block.transpose_b)
+      pack_bf<Depth::along, Depth::down>(b_tiles, b + p, block.ldb, block.cols, depth);
+    else
+      pack_bf<Depth::down, Depth::down>(b_tiles, b + p * block.ldb, block.ldb, block.cols, depth);
     for (int64_t col = 0; col < block.cols; col += 2 * rows) {
       const int64_t cols = block.cols - col < 2 * rows ? block.cols - col : 2 * rows;
-      if (block.transpose_b)
-        pack_bf<Depth::along, Depth::down>(b_tiles, b + col * block.ldb + p, block.ldb, cols,
-                                           depth);
-      else
-        pack_bf<Depth::down, Depth::down>(b_tiles, b + p * block.ldb + col, block.ldb, cols, depth);
       TileFinish<float> finish{};
       if (p + depth >= block.k) finish = finish_of<float>(block, col);
       finish.onto_c = onto_c;
       for (int64_t row = 0; row < block.rows; row += 2 * rows) {
         const int64_t height = block.rows - row < 2 * rows ? block.rows - row : 2 * rows;
         const BfTile* const left = a_tiles + row / rows * tiles;
+        const BfTile* const right = b_tiles + col / rows * tiles;
         if (height > rows && cols > rows)
-          unit.multiply<2, 2>(left, b_tiles, tiles, sums);
+          unit.multiply<2, 2>(left, right, tiles, sums);
         else if (height > rows)
-          unit.multiply<2, 1>(left, b_tiles, tiles, sums);
+          unit.multiply<2, 1>(left, right, tiles, sums);
         else if (cols > rows)
-          unit.multiply<1, 2>(left, b_tiles, tiles, sums);
+          unit.multiply<1, 2>(left, right, tiles, sums);
         else
-          unit.multiply<1, 1>(left, b_tiles, tiles, sums);
+          unit.multiply<1, 1>(left, right, tiles, sums);
         finish_bf(sums, finish, static_cast<float*>(block.c) + row * block.ldc + col, block.ldc,
                   height, cols);
         if (finish.base != nullptr) finish.base += height * block.ldc;

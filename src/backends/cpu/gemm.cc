@@ -20,10 +20,10 @@ int64_t tile_cols(int64_t rows) { return rows == 1 ? 128 : rows <= 6 ? 64 : 32; 
 
 /// With operands in bf16, to pack them takes longer than to multiply where the processor can.
 double bf16_chunk_cycles(const GemmPlan& plan, int64_t rows, int64_t cols) {
-  const auto packed = static_cast<double>(rows + cols) / 4;
-  const auto multiply = static_cast<double>(round_up(rows, 32) * round_up(cols, 32)) / 220;
+  const auto packed = static_cast<double>(rows + cols) / 8;
+  const auto multiply = static_cast<double>(round_up(rows, 32) * round_up(cols, 32)) / 256;
   return 300 + static_cast<double>(plan.k) * (packed + multiply) +
-         static_cast<double>(rows * cols) / 2;
+         static_cast<double>(rows * cols) / 4;
 }
 
 double chunk_cycles(const GemmPlan& plan, int64_t rows, int64_t cols) {
@@ -77,9 +77,10 @@ void cut(GemmPlan& plan, Rows rows, int64_t products) {
 /// Per thread, for chunks of the plan's size.
 int64_t scratch_of(const GemmPlan& plan) {
   if (plan.precision == Precision::bf16) {
-    const int64_t strips = ceil_div(plan.row_step, bf16_tile_rows) + 2;  // of A, and two of B
+    const auto strips = [](int64_t extent) { return ceil_div(extent, bf16_tile_rows); };
     const int64_t tiles = ceil_div(std::min(plan.k, plan.depth_block), bf16_tile_depth);
-    return bf16_sums_bytes + bf16_tile_bytes * tiles * strips;
+    return bf16_sums_bytes + bf16_tile_bytes * tiles *
+                                 (strips(plan.row_step) + strips(std::min(plan.n, plan.col_step)));
   }
   const int64_t widest =
       tile_cols(plan.m == 0 ? 1 : std::min(plan.m, (plan.m - 1) % plan.row_step + 1));
@@ -122,9 +123,9 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool trans
   // The gradient of weights has a transposed A and many rows, never one.
   plan.depth_block = transpose_a ? gemm_depth_block(k, type) : gemm_depth_block(k, type, n);
   if (plan.precision == Precision::bf16) {
-    // What is packed of 64 rows or so stays in the first-level cache.
-    const int64_t blocks = std::max<int64_t>(1, ceil_div(k, 512));
-    plan.depth_block = round_up(ceil_div(k, blocks), bf16_tile_depth);
+    constexpr int64_t most = 1024;  // tiles of both operands of a chunk stay in cache
+    plan.depth_block =
+        round_up(ceil_div(k, std::max<int64_t>(1, ceil_div(k, most))), bf16_tile_depth);
   }
   plan.far = (m + n) * k > 256 * 1024;
   // Long columns of rows that lie pages apart strain the address translation; copying them once per
