@@ -43,6 +43,8 @@ SOMA_INLINE BfLine pairs_across(const float* first, int64_t firsts, const float*
 SOMA_INLINE void exchange_lines(BfLine (&lines)[16]) { transpose<float>(lines); }
 
 #else
+// Sixteen copies of these in a row would be no quicker.
+#define SOMA_APART __attribute__((noinline))
 struct BfLine {
   uint32_t at[16];
 };
@@ -57,7 +59,7 @@ SOMA_INLINE uint32_t to_bf16(float number) {
 SOMA_INLINE void copy_first(float (&to)[32], const float* from, int64_t count) {
   if (count > 0) __builtin_memcpy(to, from, sizeof(float) * static_cast<size_t>(count));
 }
-SOMA_INLINE BfLine pairs_along(const float* from, int64_t count) {
+SOMA_APART BfLine pairs_along(const float* from, int64_t count) {
   float numbers[32] = {};
   copy_first(numbers, from, count < 32 ? count : 32);
   BfLine line;
@@ -65,8 +67,8 @@ SOMA_INLINE BfLine pairs_along(const float* from, int64_t count) {
     line.at[i] = to_bf16(numbers[2 * i]) | to_bf16(numbers[2 * i + 1]) << 16;
   return line;
 }
-SOMA_INLINE BfLine pairs_across(const float* first, int64_t firsts, const float* second,
-                                int64_t seconds) {
+SOMA_APART BfLine pairs_across(const float* first, int64_t firsts, const float* second,
+                               int64_t seconds) {
   float low[32] = {}, high[32] = {};
   copy_first(low, first, firsts < 16 ? firsts : 16);
   copy_first(high, second, seconds < 16 ? seconds : 16);
@@ -74,7 +76,7 @@ SOMA_INLINE BfLine pairs_across(const float* first, int64_t firsts, const float*
   for (int i = 0; i < 16; ++i) line.at[i] = to_bf16(low[i]) | to_bf16(high[i]) << 16;
   return line;
 }
-SOMA_INLINE void exchange_lines(BfLine (&lines)[16]) {
+SOMA_APART void exchange_lines(BfLine (&lines)[16]) {
   for (int i = 0; i < 16; ++i)
     for (int j = 0; j < i; ++j) {
       const uint32_t kept = lines[i].at[j];
@@ -82,6 +84,7 @@ SOMA_INLINE void exchange_lines(BfLine (&lines)[16]) {
       lines[j].at[i] = kept;
     }
 }
+#undef SOMA_APART
 #endif
 
 // --- Packing -------------------------------------------------------------------------------------
