@@ -5,6 +5,7 @@
 
 #include "cli/bench_workloads.h"
 #include "cli/command.h"
+#include "cli/device.h"
 #include "src/backends/cpu/isa.h"
 #include "src/backends/cpu/peak.h"
 #include "src/base/text.h"
@@ -35,12 +36,13 @@ class Bench : public Command {
            "  soma bench --list\n"
            "  soma bench gemm --threads 1\n"
            "  soma bench mlp-128 --json\n"
+           "  soma bench mlp-wide --precision bf16\n"
            "  soma bench lenet --plan\n";
   }
   void options(Options& o) override {
     o.positional("workload", what_, "One of --list, or all of a kind: gemm, mlp, predict",
                  Need::optional);
-    o.integer("--threads", threads_, 0, 1024, "Threads to compute with (0: every core)");
+    device_.add_to(o);
     o.real("--seconds", seconds_, 0, 3600, "Time for each workload");
     o.flag("--list", list_, "List the workloads and measure nothing");
     o.flag("--plan", plan_, "List the instructions of each step with their times, too");
@@ -57,7 +59,7 @@ class Bench : public Command {
                            guess.empty() ? "; soma bench --list shows all of them" : guess));
     }
     if (list_) return list(console, chosen);
-    const Device device = Device::cpu(static_cast<int>(threads_));
+    const Device device = device_.device();
     measure_peak(console, device);
     Rows rows = {{"workload", "what a step is", "median", "least", "samples/s", "GFLOP/s",
                   "of peak", "all cores", "arena MB", "process MB"}};
@@ -115,10 +117,13 @@ class Bench : public Command {
       console.event({{"event", "machine"},
                      {"isa", isa},
                      {"threads", device.threads()},
+                     {"precision", device_.precision},
                      {"peak_gflops", peak_ * 1e-9}});
     } else {
       console.line(cat("instruction set ", isa, ", ", device.threads(), " threads: at most ",
-                       fixed(peak_ * 1e-9, 0), " GFLOP/s of fp32 multiply-adds\n"));
+                       fixed(peak_ * 1e-9, 0), " GFLOP/s of fp32 multiply-adds",
+                       device_.precision == "fp32" ? "" : "; products in " + device_.precision,
+                       "\n"));
     }
   }
 
@@ -164,7 +169,7 @@ class Bench : public Command {
   }
 
   std::string what_;
-  int64_t threads_ = 0;
+  DeviceOptions device_;
   double seconds_ = 1, peak_ = 0;
   bool list_ = false, plan_ = false;
 };

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/device.h"
 #include "cli/model_data.h"
 #include "cli/progress.h"
 #include "cli/source.h"
@@ -26,7 +27,7 @@ class Evaluate : public Command {
     o.text("--metrics", metrics_, "NAMES",
            "Metrics, separated by commas (default: those that suit)");
     o.integer("--batch", batch_, 1, 1'000'000'000, "Rows of one step");
-    o.integer("--threads", threads_, 0, 1024, "Threads to compute with (0: every core)");
+    device_.add_to(o);
   }
 
   int run(Console& console) override {
@@ -37,7 +38,7 @@ class Evaluate : public Command {
     Dataset dataset = both.test.size() > 0 ? std::move(both.test) : std::move(both.train);
     prepare_rows(dataset, model.info);
     EvaluateOptions options;
-    options.device = Device::cpu(static_cast<int>(threads_));
+    options.device = device_.device();
     options.batch = batch_;
     for (const auto part : split(metrics_, ',')) {
       if (!trim(part).empty()) options.metrics.emplace_back(trim(part));
@@ -62,7 +63,8 @@ class Evaluate : public Command {
  private:
   SourceOptions source_;
   std::string model_, metrics_;
-  int64_t threads_ = 0, batch_ = 256;
+  DeviceOptions device_;
+  int64_t batch_ = 256;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "cli/command.h"
+#include "cli/device.h"
 #include "cli/media.h"
 #include "cli/model_data.h"
 #include "cli/series.h"
@@ -76,12 +77,12 @@ class Predict : public Command {
                  "or a text, per line of standard input",
                  Need::optional);
     o.positionals("images", more_, "More images");
-    o.integer("--threads", threads_, 0, 1024, "Threads to compute with (0: every core)");
+    device_options_.add_to(o);
   }
 
   int run(Console& console) override {
     const Model model = load_model(model_);
-    device_ = Device::cpu(static_cast<int>(threads_));
+    device_ = device_options_.device();
     if (!more_.empty() && !data::is_image_name(rows_)) {
       throw UsageError(cat("soma predict takes one file of rows, or several images; found \"",
                            more_[0], "\" behind \"", rows_, "\""));
@@ -242,7 +243,8 @@ class Predict : public Command {
 
   std::string model_, rows_;
   std::vector<std::string> more_, names_;  // names_: of the rows, where they are files
-  int64_t threads_ = 0, row_ = 0;
+  DeviceOptions device_options_;
+  int64_t row_ = 0;
   Device device_ = Device::cpu(1);
 };
 

@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/config.h"
+#include "cli/device.h"
 #include "cli/find_rate.h"
 #include "cli/interrupt.h"
 #include "cli/model_data.h"
@@ -80,6 +81,7 @@ class Train : public Command {
            "  soma train series.csv --series --target load --window 48 --horizon 12 --season 24\n"
            "  soma train iris --net \"8 tanh, 3\" --epochs 60 --out run/\n"
            "  soma train houses.csv --target price --validation 0.1 --out run/\n"
+           "  soma train fashion-mnist --net \"512 relu, 512 relu, 10\" --precision bf16\n"
            "  soma train images.idx --labels labels.idx --optimizer \"sgd(momentum=0.9)\"\n"
            "  soma train iris --find-lr\n"
            "  soma train --resume run/                     after an interruption\n";
@@ -111,13 +113,14 @@ class Train : public Command {
              const Parts& parts, RunFolder& folder) const;
 
   SourceOptions source_;
+  DeviceOptions device_;
   std::string augment_;
   std::string net_, loss_, optimizer_ = "adam", schedule_, init_, best_, out_;
   std::string checkpoint_every_ = "30s", resume_, config_, plot_;
   // 0, and -1 for the patience: recipe_for() has them.
   int64_t epochs_ = 0, batch_ = 0, patience_ = -1;
   int64_t steps_ = 0, accumulate_ = 1, plateau_ = 0;
-  int64_t seed_ = 0, threads_ = 0, keep_last_ = 2, keep_best_ = 0;
+  int64_t seed_ = 0, keep_last_ = 2, keep_best_ = 0;
   double rate_ = std::nan(""), validation_ = std::nan(""), test_ = 0.2;
   bool balanced_ = false, overwrite_ = false, find_rate_ = false;
 };
@@ -161,7 +164,7 @@ void Train::options(Options& o) {
          "validation rows if any (default: loss with --patience, else the last epoch stays)");
   o.flag("--balanced", balanced_, "Give every class the same part in the loss");
   o.integer("--seed", seed_, 0, no_limit, "Of the weights, the order of rows and the splits");
-  o.integer("--threads", threads_, 0, 1024, "Threads to compute with (0: every core)");
+  device_.add_to(o);
   o.text("--out", out_, "FOLDER",
          "Where model.soma, run.toml, metrics.jsonl and checkpoints are written");
   o.flag("--overwrite", overwrite_, "Begin anew in a folder where a training was cut off");
@@ -217,7 +220,7 @@ int Train::run(Console& console) {
   options.optimizer = make_optimizer(steps_of_epoch, options.epochs);
   options.validation = parts.validation ? &*parts.validation : nullptr;
   options.seed = static_cast<uint64_t>(seed_);
-  options.device = Device::cpu(static_cast<int>(threads_));
+  options.device = device_.device();
   options.best = best_.empty() && patience_ > 0 ? "loss" : best_;
   if (find_rate_) return show_rates(console, net, parts.train, options, plot_);
   if (!resume_.empty()) out_ = resume_;
@@ -425,11 +428,10 @@ int Train::finish(Console& console, const Network& net, const ModelInfo& info,
   std::optional<Evaluation> test;
   std::optional<Forecasts> forecasts;
   if (parts.test && !cut) {
-    test = evaluate(net, *parts.test, loss_named(info.loss),
-                    {.device = Device::cpu(static_cast<int>(threads_))});
+    test = evaluate(net, *parts.test, loss_named(info.loss), {.device = device_.device()});
     add_scores(done, "test_", *test);
     if (is_series(*parts.test)) {
-      forecasts = compare_forecasts(net, *parts.test, Device::cpu(static_cast<int>(threads_)));
+      forecasts = compare_forecasts(net, *parts.test, device_.device());
       done["naive_mae"] = forecasts->naive;
     }
   }
@@ -472,7 +474,7 @@ std::string Train::report(Console& console, const Network& net, const ModelInfo&
                           const Parts& parts) const {
   const auto [rows, name] = judges(parts);
   try {
-    return write_report(out_, net, info, *rows, name, Device::cpu(static_cast<int>(threads_)));
+    return write_report(out_, net, info, *rows, name, device_.device());
   } catch (const Error& error) {
     console.warn(cat("there is no report: ", error.what()));
     return "";

@@ -498,13 +498,19 @@ std::string print(const Graph& graph);
 /// Throws GraphError with line and column for anything malformed.
 Graph parse(std::string_view text);
 
+/// How matrix products of f32 are computed. With bf16 their operands are rounded to bfloat16 (8
+/// bits of fraction, the range of f32; to nearest, ties to even) where they are read; the sums, and
+/// all else, weights, their updates, maps and reductions, stay f32. Convolutions and f64 are not
+/// changed.
+enum class Precision : uint8_t { fp32, bf16 };
+
 /// The meaning of a graph: a slow, obvious evaluation that every backend is tested against.
 struct Interpretation {
   std::vector<Tensor> outputs;  ///< In the order of Graph::outputs().
   std::vector<Tensor> updates;  ///< In the order of Graph::updates().
 };
 /// `inputs` in the order of Graph::inputs(). With `as_double` all f32 arithmetic is done in f64.
-Interpretation interpret(const Graph& graph, std::span<const Tensor> inputs,
-                         bool as_double = false);
+Interpretation interpret(const Graph& graph, std::span<const Tensor> inputs, bool as_double = false,
+                         Precision precision = Precision::fp32);
 
 }  // namespace soma

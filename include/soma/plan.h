@@ -22,10 +22,14 @@ using Tensors = std::map<std::string, Tensor, std::less<>>;
 /// Where a plan runs. Copies share one team of threads.
 class Device {
  public:
-  /// The CPU with a team of `threads` (the caller is one of them); 0 takes every core.
-  static Device cpu(int threads = 0);
+  /// The CPU with a team of `threads` (the caller is one of them); 0 takes every core. With bf16
+  /// every plan of this device rounds what matrix products multiply, backward as well as forward;
+  /// weights and their updates stay f32. That is faster where the processor has instructions for it
+  /// (AMX, AVX512_BF16) and products have more than a few rows; elsewhere it computes the same and
+  /// takes longer. Denormal operands may count as zero.
+  static Device cpu(int threads = 0, Precision precision = Precision::fp32);
   /// The interpreter that defines the meaning of every op: slow, allocates, for tests and study.
-  static Device reference();
+  static Device reference(Precision precision = Precision::fp32);
 
   int threads() const;
   struct Impl;

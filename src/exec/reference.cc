@@ -11,7 +11,9 @@ namespace soma {
 namespace {
 
 struct ReferencePlan final : Plan::Impl {
-  explicit ReferencePlan(const Graph& g) : Impl(g), graph(g) { allocate_slots(); }
+  ReferencePlan(const Graph& g, Precision of_products) : Impl(g), graph(g), precision(of_products) {
+    allocate_slots();
+  }
 
   void run() noexcept override {
     std::vector<Tensor> values;
@@ -19,7 +21,7 @@ struct ReferencePlan final : Plan::Impl {
       values.emplace_back(slot.shape, slot.type);
       std::memcpy(values.back().raw(), slot.data, slot.bytes());
     }
-    const Interpretation result = interpret(graph, values);
+    const Interpretation result = interpret(graph, values, false, precision);
     for (size_t i = 0; i < outputs.size(); ++i) {
       std::memcpy(outputs[i].data, result.outputs[i].raw(), outputs[i].bytes());
     }
@@ -46,17 +48,22 @@ struct ReferencePlan final : Plan::Impl {
   size_t instructions() const override { return graph.size(); }
 
   Graph graph;
+  Precision precision;
 };
 
 struct ReferenceDevice final : Device::Impl {
+  explicit ReferenceDevice(Precision of_products) : precision(of_products) {}
   int threads() const override { return 1; }
   std::unique_ptr<Plan::Impl> compile(const Graph& graph, const CompileOptions&) override {
-    return std::make_unique<ReferencePlan>(graph);
+    return std::make_unique<ReferencePlan>(graph, precision);
   }
+  Precision precision;
 };
 
 }  // namespace
 
-Device Device::reference() { return Device(std::make_shared<ReferenceDevice>()); }
+Device Device::reference(Precision precision) {
+  return Device(std::make_shared<ReferenceDevice>(precision));
+}
 
 }  // namespace soma

@@ -10,8 +10,8 @@
 #include "soma/io.h"
 #include "src/base/checked.h"
 #include "src/base/file.h"
+#include "src/base/half.h"
 #include "src/base/text.h"
-#include "src/io/half.h"
 
 namespace soma {
 

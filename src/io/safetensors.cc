@@ -10,8 +10,8 @@
 #include "soma/io.h"
 #include "src/base/checked.h"
 #include "src/base/file.h"
+#include "src/base/half.h"
 #include "src/base/text.h"
-#include "src/io/half.h"
 #include "src/io/safetensors_header.h"
 
 static_assert(std::endian::native == std::endian::little, "files are copied as little endian");

@@ -61,7 +61,8 @@ void check_inputs(const Graph& graph, std::span<const Tensor> inputs, bool as_do
 }  // namespace
 
 std::vector<Tensor> evaluate(const Graph& graph, std::span<const Id> ids,
-                             std::span<const Tensor> inputs, bool as_double, int depth) {
+                             std::span<const Tensor> inputs, bool as_double, Precision precision,
+                             int depth) {
   if (depth > max_nesting) {
     throw GraphError(cat("bodies are nested more than ", max_nesting, " deep"));
   }
@@ -74,18 +75,20 @@ std::vector<Tensor> evaluate(const Graph& graph, std::span<const Id> ids,
     const Tensor* argument = node.op == Op::input ? &inputs[next_input++] : nullptr;
     if (!needed[id]) continue;
     values[id].emplace_back(node.shape, effective(node.type, as_double));
-    table[static_cast<size_t>(node.op)]({node, values, argument, values[id], as_double, depth});
+    table[static_cast<size_t>(node.op)](
+        {node, values, argument, values[id], as_double, precision, depth});
   }
   std::vector<Tensor> results;
   for (const Id id : ids) results.push_back(values[id][0]);
   return results;
 }
 
-Interpretation interpret(const Graph& graph, std::span<const Tensor> inputs, bool as_double) {
+Interpretation interpret(const Graph& graph, std::span<const Tensor> inputs, bool as_double,
+                         Precision precision) {
   std::vector<Id> ids;
   for (const auto& output : graph.outputs()) ids.push_back(output.id);
   for (const auto& update : graph.updates()) ids.push_back(update.value);
-  std::vector<Tensor> all = evaluate(graph, ids, inputs, as_double, 0);
+  std::vector<Tensor> all = evaluate(graph, ids, inputs, as_double, precision, 0);
   const auto middle = all.begin() + static_cast<std::ptrdiff_t>(graph.outputs().size());
   return {{std::make_move_iterator(all.begin()), std::make_move_iterator(middle)},
           {std::make_move_iterator(middle), std::make_move_iterator(all.end())}};
@@ -131,7 +134,7 @@ static std::vector<Tensor> outputs_of(const Frame& f, const Graph& body,
                                       std::span<const Tensor> inputs) {
   std::vector<Id> ids;
   for (const auto& output : body.outputs()) ids.push_back(output.id);
-  return evaluate(body, ids, inputs, f.as_double, f.depth + 1);
+  return evaluate(body, ids, inputs, f.as_double, f.precision, f.depth + 1);
 }
 
 static std::vector<Tensor> operands(const Frame& f) {

@@ -20,6 +20,7 @@ struct Frame {
   const Tensor* argument;              ///< What an input stands for.
   Results& results;                    ///< Zeros of the node's shape and type, to be filled.
   bool as_double;
+  Precision precision;
   int depth;
 
   const Tensor& in(size_t i) const { return values[node.in[i]][0]; }
@@ -35,7 +36,8 @@ namespace meaning {
 
 /// The outputs (`ids`) of a graph for given inputs; bodies come back here, one level deeper.
 std::vector<Tensor> evaluate(const Graph& graph, std::span<const Id> ids,
-                             std::span<const Tensor> inputs, bool as_double, int depth);
+                             std::span<const Tensor> inputs, bool as_double, Precision precision,
+                             int depth);
 
 /// Converts as `cast` does: floats to integers truncate and saturate, NaN gives 0, integers wrap,
 /// everything but 0 is true.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "src/base/half.h"
 #include "src/ir/interpret.h"
 
 namespace soma {
@@ -118,6 +119,17 @@ void argmax(const Frame& f) {
   });
 }
 
+/// An operand of a product, rounded where the precision asks for it.
+static Tensor factor(const Frame& f, size_t i) {
+  Tensor operand = f.in(i);
+  if (f.precision == Precision::bf16 && f.node.type == f32) {
+    for (int64_t k = 0; k < operand.elements(); ++k) {
+      operand.set(k, from_bf16(to_bf16(static_cast<float>(operand.at(k)))));
+    }
+  }
+  return operand;
+}
+
 void dot(const Frame& f) {
   const auto& a = f.node.as<DotAttr>();
   const Shape &left = f.in(0).shape(), &out = f.out().shape();
@@ -126,8 +138,9 @@ void dot(const Frame& f) {
   const int64_t inner = left[a.transpose_a ? r - 2 : r - 1];
   const Shape batch(std::span<const int64_t>(out.begin(), out.end() - 2));
   visit_float(f.out().type(), [&]<class T>(T) {
-    const T* x = f.in(0).data<T>().data();
-    const T* y = f.in(1).data<T>().data();
+    const Tensor first = factor(f, 0), second = factor(f, 1);
+    const T* x = first.data<T>().data();
+    const T* y = second.data<T>().data();
     T* to = f.out().data<T>().data();
     for (int64_t b = 0; b < batch.elements(); ++b, x += rows * inner, y += inner * columns) {
       for (int64_t i = 0; i < rows; ++i) {

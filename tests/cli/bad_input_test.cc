@@ -45,6 +45,7 @@ const std::vector<Case> cases = {
     {"epochs beyond all bounds", {"train", "iris", "--epochs", "99999999999999999999"}, 2, {"--epochs"}},
     {"empty batch", {"train", "iris", "--batch", "0"}, 2, {"--batch"}},
     {"negative threads", {"train", "iris", "--threads", "-2"}, 2, {"--threads", "\"-2\""}},
+    {"a precision there is not", {"train", "iris", "--precision", "fp8"}, 2, {"--precision is fp32 or bf16", "\"fp8\""}},
     {"negative seed", {"train", "iris", "--seed", "-1"}, 2, {"--seed"}},
     {"learning rate in letters", {"train", "iris", "--lr", "fast"}, 2, {"--lr", "\"fast\""}},
     {"learning rate not a number", {"train", "iris", "--lr", "nan"}, 2, {"--lr"}},

@@ -459,6 +459,16 @@ TEST(Bench, ListsInstructionsOfAStep) {
   EXPECT_NE(run.json().at(1)["plan"].get<std::string>().find("dot [32, 128]"), std::string::npos);
 }
 
+TEST(Bench, MultipliesInBf16) {
+  const Finished run =
+      soma_run({"bench", "mlp-32", "--precision", "bf16", "--seconds", "0", "--plan", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(run.json().at(0)["precision"], "bf16");
+  EXPECT_LT(run.json().at(1)["loss"], run.json().at(1)["first_loss"]);
+  EXPECT_NE(run.json().at(1)["plan"].get<std::string>().find("products in bf16"),
+            std::string::npos);
+}
+
 TEST(Bench, TakesAllWorkloadsOfAKind) {
   const Finished run = soma_run({"bench", "mlp", "--list", "--json"});
   for (const auto& object : run.json()) {

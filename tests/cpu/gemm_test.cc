@@ -1,6 +1,6 @@
 // Matrix products against a plain triple loop in long double: odd shapes, all transpositions, rows
-// that lie apart, bias and accumulation, on every instruction set; and the same bits whatever
-// computes the chunks.
+// that lie apart, bias and accumulation, on every instruction set, in f32, f64 and with operands
+// rounded to bf16; and the same bits whatever computes the chunks.
 #include "src/backends/cpu/gemm.h"
 
 #include <gmock/gmock.h>
@@ -14,6 +14,7 @@
 
 #include "soma/error.h"
 #include "soma/tensor.h"
+#include "src/base/half.h"
 #include "src/base/philox.h"
 #include "src/base/team.h"
 #include "src/base/text.h"
@@ -26,10 +27,17 @@ struct Case {
   bool ta, tb;
   int64_t gap = 0;  // added to every row stride
   bool bias = false, accumulate = false, relu = false;
+  Precision precision = Precision::fp32;
 
+  Case in_bf16() const {
+    Case same = *this;
+    same.precision = Precision::bf16;
+    return same;
+  }
   std::string text() const {
     return cat(m, "x", n, "x", k, " ", ta ? "T" : "N", tb ? "T" : "N", " gap ", gap,
-               bias ? " bias" : "", accumulate ? " accumulate" : "", relu ? " relu" : "");
+               bias ? " bias" : "", accumulate ? " accumulate" : "", relu ? " relu" : "",
+               precision == Precision::bf16 ? " bf16" : "");
   }
 };
 
@@ -60,8 +68,8 @@ struct Operands {
 template <class T>
 std::vector<T> product(const Isa& isa, const Case& s, const Operands<T>& in, Team& team,
                        bool backwards = false) {
-  const GemmPlan plan =
-      plan_gemm(s.m, s.n, s.k, s.ta, s.tb, in.lda, in.ldb, in.ldc, dtype_of<T>::value);
+  const GemmPlan plan = plan_gemm(s.m, s.n, s.k, s.ta, s.tb, in.lda, in.ldb, in.ldc,
+                                  dtype_of<T>::value, Rows::cut, 1, s.precision);
   std::vector<T> c = in.c;
   std::vector<Tensor> scratch;
   for (int i = 0; i < team.size(); ++i) scratch.emplace_back(Shape{plan.scratch_bytes}, u8);
@@ -72,6 +80,13 @@ std::vector<T> product(const Isa& isa, const Case& s, const Operands<T>& in, Tea
                  {s.accumulate, s.bias ? in.bias.data() : nullptr, s.relu});
   });
   return c;
+}
+
+/// What a product multiplies of an operand.
+template <class T>
+long double factor(const Case& s, T operand) {
+  if (s.precision == Precision::fp32) return operand;
+  return from_bf16(to_bf16(static_cast<float>(operand)));
 }
 
 template <class T>
@@ -91,8 +106,8 @@ void check(const Isa& isa, const Case& s) {
       }
       long double wanted = (s.accumulate ? in.c[at] : T{}) + (s.bias ? in.bias[j] : T{});
       for (int64_t p = 0; p < s.k; ++p)
-        wanted += static_cast<long double>(in.a[s.ta ? p * in.lda + i : i * in.lda + p]) *
-                  in.b[s.tb ? j * in.ldb + p : p * in.ldb + j];
+        wanted += factor(s, in.a[s.ta ? p * in.lda + i : i * in.lda + p]) *
+                  factor(s, in.b[s.tb ? j * in.ldb + p : p * in.ldb + j]);
       if (s.relu && wanted < 0) wanted = 0;
       ASSERT_NEAR(static_cast<double>(got[at]), static_cast<double>(wanted), tolerance)
           << s.text() << " at " << i << ", " << j << " on " << isa.name;
@@ -122,6 +137,7 @@ TEST(Gemm, MatchesTheDefinition) {
   for (std::string_view name : isa_names())
     for (const Case& s : odd_cases()) {
       check<float>(isa_named(name), s);
+      check<float>(isa_named(name), s.in_bf16());
       check<double>(isa_named(name), s);
       if (HasFatalFailure()) return;
     }
@@ -135,6 +151,7 @@ TEST(Gemm, NetworkShapes) {
           Case{1024, 33, 40, true, false, 0, true}, Case{130, 97, 300, true, false, 200},
           Case{300, 70, 290, true, true}, Case{61, 64, 33, true, false, 300, false, true}}) {
       check<float>(isa_named(name), s);
+      check<float>(isa_named(name), s.in_bf16());
       check<double>(isa_named(name), s);
       if (HasFatalFailure()) return;
     }
@@ -144,10 +161,13 @@ TEST(Gemm, StepsOfDescent) {
   for (std::string_view name : isa_names())
     for (const Case& s : {Case{300, 75, 30, true, false, 5}, Case{7, 10, 25, false, true},
                           Case{1, 130, 9, true, false}, Case{33, 1, 20, false, false, 3},
-                          Case{33, 1, 20, false, false}, Case{9, 64, 0, false, false}}) {
+                          Case{33, 1, 20, false, false}, Case{9, 64, 0, false, false},
+                          Case{300, 75, 30, true, false, 5}.in_bf16(),
+                          Case{33, 1, 20, false, false, 3}.in_bf16()}) {
       const Operands<float> in(s);
       const Isa& isa = isa_named(name);
-      const GemmPlan plan = plan_gemm(s.m, s.n, s.k, s.ta, s.tb, in.lda, in.ldb, in.ldc, f32);
+      const GemmPlan plan = plan_gemm(s.m, s.n, s.k, s.ta, s.tb, in.lda, in.ldb, in.ldc, f32,
+                                      Rows::cut, 1, s.precision);
       ASSERT_GE(plan.depth_block, s.k);
       Tensor scratch(Shape{plan.scratch_bytes}, u8);
       const auto run = [&](std::vector<float>& c, const GemmFinish& finish) {
@@ -184,7 +204,9 @@ TEST(Gemm, SameBitsForAnyNumberOfThreads) {
     for (const Case& s :
          {Case{128, 96, 300, false, false, 0, true}, Case{200, 64, 128, true, false},
           Case{67, 200, 130, false, true}, Case{1, 500, 64, false, false},
-          Case{100, 10, 64, false, false}, Case{300, 1, 64, false, false}}) {
+          Case{100, 10, 64, false, false}, Case{300, 1, 64, false, false},
+          Case{128, 96, 300, false, false, 0, true}.in_bf16(),
+          Case{200, 64, 2100, true, false}.in_bf16(), Case{67, 200, 130, false, true}.in_bf16()}) {
       const Operands<float> in(s);
       Team alone(1);
       const auto wanted = product(isa_named(name), s, in, alone);
@@ -201,18 +223,77 @@ TEST(Gemm, RowsDoNotDependOnTheBatch) {
   for (std::string_view name : isa_names())
     for (bool tb : {false, true})
       for (int64_t cols : {1, 10, 40, 75, 128}) {
-        const Case batch{37, cols, 400, false, tb, 0, true};
-        const Operands<float> in(batch);
-        Team alone(1);
-        const auto all = product(isa_named(name), batch, in, alone);
-        for (int64_t rows : {1, 2, 5, 8}) {
-          Case few = batch;
-          few.m = rows;
-          const auto some = product(isa_named(name), few, in, alone);
-          EXPECT_TRUE(std::equal(some.begin(), some.begin() + rows * cols, all.begin()))
-              << rows << " rows of " << cols;
+        const Case single{37, cols, 400, false, tb, 0, true};
+        for (const Case& batch : {single, single.in_bf16()}) {
+          const Operands<float> in(batch);
+          Team alone(1);
+          const auto all = product(isa_named(name), batch, in, alone);
+          for (int64_t rows : {1, 2, 5, 8}) {
+            Case few = batch;
+            few.m = rows;
+            const auto some = product(isa_named(name), few, in, alone);
+            EXPECT_TRUE(std::equal(some.begin(), some.begin() + rows * cols, all.begin()))
+                << rows << " rows of " << cols << few.text();
+          }
         }
       }
+}
+
+// What is not finite goes where the definition takes it, and not beside it: padding is zero.
+TEST(Gemm, NotFiniteInBf16) {
+  constexpr float inf = std::numeric_limits<float>::infinity();
+  constexpr int64_t m = 19, n = 37, k = 45;
+  for (std::string_view name : isa_names())
+    for (bool ta : {false, true})
+      for (bool tb : {false, true}) {
+        const Case s = Case{m, n, k, ta, tb}.in_bf16();
+        Operands<float> in(s);
+        const auto a = [&](int64_t i, int64_t p) -> float& {
+          return in.a[static_cast<size_t>(ta ? p * in.lda + i : i * in.lda + p)];
+        };
+        const auto b = [&](int64_t p, int64_t j) -> float& {
+          return in.b[static_cast<size_t>(tb ? j * in.ldb + p : p * in.ldb + j)];
+        };
+        a(2, 44) = std::nanf("1");
+        a(18, 7) = std::numeric_limits<float>::max();  // rounds to infinity
+        a(5, 0) = inf, b(0, 3) = 0, b(0, 4) = -2;
+        b(31, 36) = -inf, a(9, 31) = 0.5f;
+        Team alone(1);
+        const auto c = product(isa_named(name), s, in, alone);
+        for (int64_t i = 0; i < m; ++i)
+          for (int64_t j = 0; j < n; ++j) {
+            double wanted = 0;
+            for (int64_t p = 0; p < k; ++p)
+              wanted += static_cast<double>(factor(s, a(i, p)) * factor(s, b(p, j)));
+            const double found = c[static_cast<size_t>(i * n + j)];
+            if (std::isfinite(wanted))
+              ASSERT_NEAR(found, wanted, 1e-5) << i << ", " << j << " on " << name;
+            else if (std::isnan(wanted))
+              ASSERT_TRUE(std::isnan(found)) << i << ", " << j << " on " << name;
+            else
+              ASSERT_EQ(found, wanted) << i << ", " << j << " on " << name;
+          }
+      }
+}
+
+// 1 + 2^-8 lies in the middle of two numbers of bf16, and so does 1 + 3 · 2^-8: each goes to the
+// even one.
+TEST(Gemm, RoundsToNearestEvenInBf16) {
+  const float operands[] = {1 + 0x1p-8f, 1 + 3 * 0x1p-8f, 1 + 0x1.02p-8f, -1 - 0x1p-8f};
+  const float rounded[] = {1, 1 + 0x1p-6f, 1 + 0x1p-7f, -1};
+  for (std::string_view name : isa_names())
+    for (size_t i = 0; i < 4; ++i) {
+      const GemmPlan plan =
+          plan_gemm(1, 1, 1, false, false, 1, 1, 1, f32, Rows::cut, 1, Precision::bf16);
+      Tensor scratch(Shape{plan.scratch_bytes}, u8);
+      const float one = 1;
+      float left = 0, right = 0;
+      gemm_chunk(isa_named(name), plan, &operands[i], &one, &left, scratch.raw(), 0);
+      gemm_chunk(isa_named(name), plan, &one, &operands[i], &right, scratch.raw(), 0);
+      EXPECT_EQ(left, rounded[i]) << name;
+      EXPECT_EQ(right, rounded[i]) << name;
+      EXPECT_EQ(from_bf16(to_bf16(operands[i])), rounded[i]);
+    }
 }
 
 TEST(Gemm, RegionsTileC) {

@@ -69,8 +69,8 @@ inline RunResult run_plan(const Graph& graph, std::vector<Tensor> inputs, const 
 /// The CPU agrees with the interpreter, with and without fusion and simplification, and gives the
 /// same bits for any number of threads.
 inline void expect_cpu_agrees(const Graph& graph, const std::vector<Tensor>& inputs,
-                              double tolerance) {
-  const Interpretation wanted = interpret(graph, inputs);
+                              double tolerance, Precision precision = Precision::fp32) {
+  const Interpretation wanted = interpret(graph, inputs, false, precision);
   const auto compare = [&](const RunResult& found, const std::string& what) {
     for (size_t i = 0; i < wanted.outputs.size(); ++i) {
       expect_near(found.outputs[i], wanted.outputs[i], tolerance,
@@ -80,13 +80,14 @@ inline void expect_cpu_agrees(const Graph& graph, const std::vector<Tensor>& inp
       expect_near(found.updates[i], wanted.updates[i], tolerance, cat(what, ", update ", i));
     }
   };
-  const RunResult one = run_plan(graph, inputs, Device::cpu(1));
+  const RunResult one = run_plan(graph, inputs, Device::cpu(1, precision));
   compare(one, "fused");
-  compare(run_plan(graph, inputs, Device::cpu(1), {{"fuse"}, {}}), "not fused");
-  compare(run_plan(graph, inputs, Device::cpu(1), {{"simplify", "hoist_scan", "merge_scans"}, {}}),
+  compare(run_plan(graph, inputs, Device::cpu(1, precision), {{"fuse"}, {}}), "not fused");
+  compare(run_plan(graph, inputs, Device::cpu(1, precision),
+                   {{"simplify", "hoist_scan", "merge_scans"}, {}}),
           "not simplified");
   for (const int threads : {2, 3}) {
-    const RunResult many = run_plan(graph, inputs, Device::cpu(threads));
+    const RunResult many = run_plan(graph, inputs, Device::cpu(threads, precision));
     EXPECT_TRUE(many.outputs == one.outputs && many.updates == one.updates)
         << "the bits differ with " << threads << " threads";
   }

@@ -6,7 +6,7 @@
 
 #include "soma/io.h"
 #include "src/base/file.h"
-#include "src/io/half.h"
+#include "src/base/half.h"
 #include "tests/damage.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"

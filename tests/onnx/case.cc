@@ -6,8 +6,8 @@
 
 #include "soma/error.h"
 #include "src/base/file.h"
+#include "src/base/half.h"
 #include "src/base/text.h"
-#include "src/io/half.h"
 
 namespace soma::onnx {
 

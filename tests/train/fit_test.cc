@@ -2,10 +2,12 @@
 // and options do what they say.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "soma/model.h"
 #include "soma/train.h"
+#include "src/base/half.h"
 #include "tests/expect_error.h"
 
 namespace soma {
@@ -113,6 +115,53 @@ TEST(Determinism, SameSeedSameBitsForAnyNumberOfThreads) {
     options.device = Device::cpu(threads);
     EXPECT_EQ(trained_digest(options), digest) << threads << " threads";
   }
+}
+
+TEST(Bf16, SameBitsForAnyNumberOfThreadsAndOtherOnesThanF32) {
+  FitOptions options = small_options();
+  const std::string plain = trained_digest(options);
+  options.device = Device::cpu(1, Precision::bf16);
+  const std::string digest = trained_digest(options);
+  EXPECT_NE(digest, plain);
+  for (const int threads : {2, 3, 4, 7}) {
+    options.device = Device::cpu(threads, Precision::bf16);
+    EXPECT_EQ(trained_digest(options), digest) << threads << " threads";
+  }
+}
+
+TEST(Bf16, LearnsAsWellAndKeepsWeightsInF32) {
+  auto [train, test] = data::iris().split(0.7, 1);
+  data::standardize(test, data::standardize(train));
+  const auto accuracy_of = [&, &rows = test, &learned = train](Precision precision) {
+    const Device device = Device::cpu(2, precision);
+    Network net{input({4}), dense(64, relu), dense(64, relu), dense(3)};
+    fit(net, learned,
+        {.loss = cross_entropy(),
+         .optimizer = adam(0.01),
+         .epochs = 40,
+         .batch = 16,
+         .seed = 1,
+         .device = device});
+    const Tensor& weights = net.tensors().at("hidden1/weights");
+    EXPECT_EQ(weights.type(), f32);
+    const auto finer = [](float w) { return from_bf16(to_bf16(w)) != w; };
+    EXPECT_GT(std::ranges::count_if(weights.data<float>(), finer), weights.elements() / 2);
+    return evaluate(net, rows, cross_entropy(), {.device = device})["accuracy"];
+  };
+  EXPECT_GE(accuracy_of(Precision::bf16), 0.93);
+  EXPECT_NEAR(accuracy_of(Precision::bf16), accuracy_of(Precision::fp32), 0.05);
+}
+
+TEST(Bf16, MatchesTheReferenceDevice) {
+  FitOptions options = small_options();
+  options.epochs = 1;
+  const auto losses = [&](const Device& device) {
+    Network net = small_net();
+    options.device = device;
+    return fit(net, uneven(), options).epochs.back().loss;
+  };
+  const double wanted = losses(Device::reference(Precision::bf16));
+  EXPECT_NEAR(losses(Device::cpu(2, Precision::bf16)), wanted, 1e-3);
 }
 
 TEST(Determinism, AnotherSeedGivesOtherWeights) {

@@ -20,8 +20,12 @@ struct CpuDevice;
 
 struct CpuPlan final : Plan::Impl {
   CpuPlan(const Graph& graph, Program p, std::vector<PlanReport::Pass> made_by,
-          std::shared_ptr<Team> t)
-      : Impl(graph), program(std::move(p)), passes(std::move(made_by)), team(std::move(t)) {
+          std::shared_ptr<Team> t, Precision of_products)
+      : Impl(graph),
+        program(std::move(p)),
+        passes(std::move(made_by)),
+        team(std::move(t)),
+        precision(of_products) {
     allocate_slots();
     arena = Tensor(Shape{static_cast<int64_t>(program.arena_bytes)}, u8);
     scratch_stride = (scratch_bytes(program) + 4095) / 4096 * 4096;
@@ -40,8 +44,9 @@ struct CpuPlan final : Plan::Impl {
   }
   PlanReport report() const override {
     PlanReport report;
-    report.device = cat("CPU (", cpu::isa().name, "), ", team->size(),
-                        team->size() == 1 ? " thread" : " threads");
+    report.device = cat("CPU (", cpu::isa(precision).name, "), ", team->size(),
+                        team->size() == 1 ? " thread" : " threads",
+                        precision == Precision::bf16 ? ", products in bf16" : "");
     report.passes = passes;
     describe(program, report);
     if (report.seconds() > 0) {
@@ -57,6 +62,7 @@ struct CpuPlan final : Plan::Impl {
   Program program;
   std::vector<PlanReport::Pass> passes;
   std::shared_ptr<Team> team;
+  Precision precision;
   Tensor arena, scratch;
   size_t scratch_stride = 0;
   std::vector<std::byte*> memory;
@@ -64,7 +70,7 @@ struct CpuPlan final : Plan::Impl {
 };
 
 struct CpuDevice final : Device::Impl {
-  explicit CpuDevice(int threads) : size(threads) {}
+  CpuDevice(int threads, Precision of_products) : size(threads), precision(of_products) {}
   int threads() const override { return size; }
 
   std::unique_ptr<Plan::Impl> compile(const Graph& source, const CompileOptions& options) override {
@@ -88,11 +94,14 @@ struct CpuDevice final : Device::Impl {
       verify(graph);
       if (options.watch) options.watch(pass.name, graph);
     }
-    Program program =
-        timed("lower", graph.size(), [&] { return cpu::lower(graph, cpu::isa(), !off("fuse")); });
+    Program program = timed("lower", graph.size(), [&] {
+      return cpu::lower(graph, cpu::isa(precision),
+                        {.fusion = !off("fuse"), .precision = precision});
+    });
     done.back().after = program.instruction_count();
     auto own = program.shares_work() ? shared_team() : std::make_shared<Team>(1);
-    return std::make_unique<CpuPlan>(source, std::move(program), std::move(done), std::move(own));
+    return std::make_unique<CpuPlan>(source, std::move(program), std::move(done), std::move(own),
+                                     precision);
   }
 
   /// Threads are started for the first plan that has work for them: small plans, and the devices
@@ -103,19 +112,20 @@ struct CpuDevice final : Device::Impl {
   }
 
   int size;
+  Precision precision;
   std::once_flag started;
   std::shared_ptr<Team> team;
 };
 
 }  // namespace
 
-Device Device::cpu(int threads) {
+Device Device::cpu(int threads, Precision precision) {
   if (threads < 0 || threads > 1024) {
     throw ArgumentError(cat("a device cannot have ", threads,
                             " threads; give a number from 1 to 1024, or 0 for every core"));
   }
   if (threads == 0) threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  return Device(std::make_shared<CpuDevice>(threads));
+  return Device(std::make_shared<CpuDevice>(threads, precision));
 }
 
 }  // namespace soma

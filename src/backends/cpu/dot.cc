@@ -95,7 +95,7 @@ size_t vm_scratch(const VmProgram* epilogue) {
 
 }  // namespace
 
-DotPlan plan_dot(const Graph& graph, const passes::Step& step) {
+DotPlan plan_dot(const Graph& graph, const passes::Step& step, Precision precision) {
   const Node& node = graph[*step.anchor];
   const auto& attr = node.as<DotAttr>();
   DotPlan plan;
@@ -108,7 +108,7 @@ DotPlan plan_dot(const Graph& graph, const passes::Step& step) {
   for (int i = 0; i + 2 < r; ++i) plan.batch *= node.shape[i];
   const auto plan_with = [&](Rows rows) {
     return plan_gemm(m, n, k, plan.a.transposed, plan.b.transposed, plan.a.row_stride,
-                     plan.b.row_stride, plan.c.row_stride, node.type, rows, plan.batch);
+                     plan.b.row_stride, plan.c.row_stride, node.type, rows, plan.batch, precision);
   };
   plan.gemm = plan_with(Rows::cut);
   if (!step.members.empty() && n <= whole_rows_up_to) {
@@ -124,9 +124,7 @@ DotPlan plan_dot(const Graph& graph, const passes::Step& step) {
 }
 
 void DotPlan::cut_nothing() {
-  gemm.row_step = std::max<int64_t>(gemm.m, 1);  // taller tiles need no more scratch
-  gemm.col_step = std::max<int64_t>(gemm.n, 1);
-  gemm.single_chunk = gemm.chunks() == 1;
+  gemm.cut_nothing();
   whole_rows = true;
 }
 

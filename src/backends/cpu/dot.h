@@ -33,7 +33,7 @@ struct DotPlan {
   /// One chunk for each matrix: for a thread that does all of them.
   void cut_nothing();
 };
-DotPlan plan_dot(const Graph& graph, const passes::Step& step);
+DotPlan plan_dot(const Graph& graph, const passes::Step& step, Precision precision);
 
 /// `a`, `b` and `c` are the buffers of operands and result. `epilogue` may be null. Its chunks are
 /// those of the product.

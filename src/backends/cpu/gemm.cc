@@ -18,7 +18,16 @@ int64_t round_up(int64_t a, int64_t unit) { return ceil_div(a, unit) * unit; }
 /// Columns of the widest tile of any instruction set for so many rows.
 int64_t tile_cols(int64_t rows) { return rows == 1 ? 128 : rows <= 6 ? 64 : 32; }
 
+/// With operands in bf16, to pack them takes longer than to multiply where the processor can.
+double bf16_chunk_cycles(const GemmPlan& plan, int64_t rows, int64_t cols) {
+  const auto packed = static_cast<double>(rows + cols) / 8;
+  const auto multiply = static_cast<double>(round_up(rows, 32) * round_up(cols, 32)) / 256;
+  return 300 + static_cast<double>(plan.k) * (packed + multiply) +
+         static_cast<double>(rows * cols) / 4;
+}
+
 double chunk_cycles(const GemmPlan& plan, int64_t rows, int64_t cols) {
+  if (plan.precision == Precision::bf16) return bf16_chunk_cycles(plan, rows, cols);
   const int64_t width = cols <= 16 ? 16 : tile_cols(rows);
   const double panels = static_cast<double>(ceil_div(cols, width));
   const double multiply = std::max(4.0, static_cast<double>(rows * width) / 32);
@@ -65,6 +74,19 @@ void cut(GemmPlan& plan, Rows rows, int64_t products) {
     }
 }
 
+/// Per thread, for chunks of the plan's size.
+int64_t scratch_of(const GemmPlan& plan) {
+  if (plan.precision == Precision::bf16) {
+    const auto strips = [](int64_t extent) { return ceil_div(extent, bf16_tile_rows); };
+    const int64_t tiles = ceil_div(std::min(plan.k, plan.depth_block), bf16_tile_depth);
+    return bf16_sums_bytes + bf16_tile_bytes * tiles *
+                                 (strips(plan.row_step) + strips(std::min(plan.n, plan.col_step)));
+  }
+  const int64_t widest =
+      tile_cols(plan.m == 0 ? 1 : std::min(plan.m, (plan.m - 1) % plan.row_step + 1));
+  return round_up(plan.depth_block * widest * static_cast<int64_t>(size_of(plan.type)), 64);
+}
+
 }  // namespace
 
 int64_t gemm_depth_block(int64_t k, DType type, int64_t n) {
@@ -80,7 +102,8 @@ GemmRegion GemmPlan::region(int64_t chunk) const {
 }
 
 GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t lda,
-                   int64_t ldb, int64_t ldc, DType type, Rows rows, int64_t products) {
+                   int64_t ldb, int64_t ldc, DType type, Rows rows, int64_t products,
+                   Precision precision) {
   if (type != f32 && type != f64)
     throw TypeError(
         cat("A matrix product needs f32 or f64 numbers, not ", type, "; cast the operands first."));
@@ -90,11 +113,20 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool trans
                          "] has row strides ", lda, ", ", ldb, ", ", ldc,
                          "; extents must not be negative, and strides at least ", a_row, ", ",
                          b_row, ", ", n, "."));
-  GemmPlan plan{m, n, k,  transpose_a, transpose_b, lda,   ldb, ldc,   type,
-                1, 1, 32, false,       0,           false, 0,   false, false};
+  GemmPlan plan{};
+  plan.m = m, plan.n = n, plan.k = k;
+  plan.transpose_a = transpose_a, plan.transpose_b = transpose_b;
+  plan.lda = lda, plan.ldb = ldb, plan.ldc = ldc;
+  plan.type = type;
+  if (type == f32) plan.precision = precision;
   const int64_t bytes = static_cast<int64_t>(size_of(type));
   // The gradient of weights has a transposed A and many rows, never one.
   plan.depth_block = transpose_a ? gemm_depth_block(k, type) : gemm_depth_block(k, type, n);
+  if (plan.precision == Precision::bf16) {
+    constexpr int64_t most = 1024;  // tiles of both operands of a chunk stay in cache
+    plan.depth_block =
+        round_up(ceil_div(k, std::max<int64_t>(1, ceil_div(k, most))), bf16_tile_depth);
+  }
   plan.far = (m + n) * k > 256 * 1024;
   // Long columns of rows that lie pages apart strain the address translation; copying them once per
   // chunk is cheaper.
@@ -102,9 +134,15 @@ GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool trans
   cut(plan, rows, products);
   plan.single_column = n == 1 && !transpose_a && (transpose_b || ldb == 1);
   plan.single_chunk = plan.chunks() == 1;  // saves the divisions that find a chunk's place
-  const int64_t widest = tile_cols(m == 0 ? 1 : std::min(m, (m - 1) % plan.row_step + 1));
-  plan.scratch_bytes = ceil_div(plan.depth_block * widest * bytes, 64) * 64;
+  plan.scratch_bytes = scratch_of(plan);
   return plan;
+}
+
+void GemmPlan::cut_nothing() {
+  row_step = std::max<int64_t>(m, 1);
+  col_step = std::max<int64_t>(n, 1);
+  single_chunk = chunks() == 1;
+  scratch_bytes = scratch_of(*this);
 }
 
 void gemm_chunk(const Isa& isa, const GemmPlan& plan, const void* a, const void* b, void* c,
@@ -137,7 +175,7 @@ void gemm_chunk(const Isa& isa, const GemmPlan& plan, const void* a, const void*
   if (finish.base != nullptr) block.base = at(finish.base, region.row0 * plan.ldc + region.col0);
   block.factor = finish.factor;
   block.scratch = scratch;
-  isa.gemm[plan.type == f32 ? 0 : 1](block);
+  isa.gemm[plan.precision == Precision::bf16 ? 2 : plan.type == f32 ? 0 : 1](block);
 }
 
 }  // namespace soma::cpu

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "soma/graph.h"
 #include "src/backends/cpu/isa.h"
 
 namespace soma::cpu {
@@ -24,6 +25,7 @@ struct GemmPlan {
   bool transpose_a, transpose_b;
   int64_t lda, ldb, ldc;
   DType type;
+  Precision precision;
   int64_t depth_block;         // products are summed in blocks of so many
   int64_t row_step, col_step;  // rows and columns of a chunk
   bool pack_b;                 // copy panels of B to scratch; a transposed B always is
@@ -38,6 +40,8 @@ struct GemmPlan {
   /// Zero when C is empty. Chunks of the same columns follow each other.
   int64_t chunks() const { return row_chunks() * col_chunks(); }
   GemmRegion region(int64_t chunk) const;
+  /// One chunk: for a thread that computes all of it.
+  void cut_nothing();
 };
 
 /// How much of the depth is summed at a time: a block of B, 32 columns wide, stays in the
@@ -50,11 +54,12 @@ int64_t gemm_depth_block(int64_t k, DType type, int64_t n = 1024);
 enum class Rows : bool { cut, whole };
 
 /// `products` of this shape are computed side by side, so that each needs no chunks of its own.
+/// `precision` is that of products of f32: in bf16 each chunk first copies its operands to scratch.
 /// Throws TypeError for types other than f32 and f64, ShapeError for negative extents and for
 /// strides shorter than a row.
 GemmPlan plan_gemm(int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t lda,
                    int64_t ldb, int64_t ldc, DType type, Rows rows = Rows::cut,
-                   int64_t products = 1);
+                   int64_t products = 1, Precision precision = Precision::fp32);
 
 /// What follows the sums of a product.
 struct GemmFinish {

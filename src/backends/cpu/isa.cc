@@ -5,7 +5,16 @@
 #include <string>
 
 #include "soma/error.h"
+#include "soma/graph.h"
 #include "src/base/text.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace soma::cpu {
 
@@ -19,6 +28,12 @@ extern const Isa table;
 namespace v4 {
 extern const Isa table;
 }
+namespace v4_bf16 {
+extern GemmKernel* const gemm;
+}
+namespace v4_amx {
+extern GemmKernel* const gemm;
+}
 #endif
 namespace portable {
 extern const Isa table;
@@ -31,8 +46,30 @@ struct Candidate {
   bool runs_here;
 };
 
-/// From the plainest to the best.
-std::vector<Candidate> candidates() {
+#if defined(__x86_64__)
+Isa with_bf16(std::string_view name, Isa table, GemmKernel* gemm) {
+  table.name = name;
+  table.gemm[2] = gemm;
+  return table;
+}
+
+/// The processor has tiles, and the system lets this process use them. Once it does, threads need
+/// room for them on the stacks of their signals, so only those ask who multiply in bf16.
+bool may_use_amx() {
+#if defined(__linux__) && defined(SYS_arch_prctl)
+  constexpr unsigned tiles = 1u << 22 | 1u << 24;
+  constexpr int request_permission = 0x1023, tile_data = 18;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & tiles) == tiles &&
+         syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
+}
+#endif
+
+/// From the plainest to the best; those that differ in bf16 alone where that is wanted.
+std::vector<Candidate> candidates([[maybe_unused]] Precision precision = Precision::bf16) {
   std::vector<Candidate> list{{&portable::table, true}};
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -45,14 +82,23 @@ std::vector<Candidate> candidates() {
   list.push_back({&v2::table, has_v2});
   list.push_back({&v3::table, has_v3});
   list.push_back({&v4::table, has_v4});
+  if (precision == Precision::fp32) return list;
+  static const Isa v4_bf16 = with_bf16("v4_bf16", v4::table, v4_bf16::gemm);
+  static const Isa v4_amx = with_bf16("v4_amx", v4::table, v4_amx::gemm);
+  const bool has_bf16 = has_v4 && __builtin_cpu_supports("avx512bf16");
+  list.push_back({&v4_bf16, has_bf16});
+  list.push_back({&v4_amx, has_bf16 && may_use_amx()});
 #endif
   return list;
 }
 
-const Isa& chosen() {
+const Isa& chosen(Precision precision) {
   if (const char* name = std::getenv("SOMA_ISA"); name != nullptr && *name != '\0')
     return isa_named(name);
-  return isa_named(isa_names().back());
+  const Isa* best = nullptr;
+  for (const Candidate& candidate : candidates(precision))
+    if (candidate.runs_here) best = candidate.isa;
+  return *best;
 }
 
 }  // namespace
@@ -78,9 +124,11 @@ const Isa& isa_named(std::string_view name) {
                           "; choose one of ", join(known, ", "), "."));
 }
 
-const Isa& isa() {
-  static const Isa& best = chosen();
-  return best;
+const Isa& isa(Precision precision) {
+  static const Isa& best = chosen(Precision::fp32);
+  if (precision == Precision::fp32) return best;
+  static const Isa& best_of_bf16 = chosen(Precision::bf16);
+  return best_of_bf16;
 }
 
 }  // namespace soma::cpu

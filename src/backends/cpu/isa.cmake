@@ -16,4 +16,10 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   endforeach()
   set_source_files_properties(backends/cpu/isa_v4.cc PROPERTIES COMPILE_OPTIONS
                               "${kernel_flags};-march=x86-64-v4;-mprefer-vector-width=512")
+  set_source_files_properties(
+    backends/cpu/isa_v4_bf16.cc PROPERTIES COMPILE_OPTIONS
+    "${kernel_flags};-march=x86-64-v4;-mprefer-vector-width=512;-mavx512bf16")
+  set_source_files_properties(
+    backends/cpu/isa_v4_amx.cc PROPERTIES COMPILE_OPTIONS
+    "${kernel_flags};-march=x86-64-v4;-mprefer-vector-width=512;-mavx512bf16;-mamx-tile;-mamx-bf16")
 endif()

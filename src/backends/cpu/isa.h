@@ -10,7 +10,8 @@
 
 namespace soma {
 enum class DType : uint8_t;
-}
+enum class Precision : uint8_t;
+}  // namespace soma
 
 namespace soma::cpu {
 
@@ -94,6 +95,13 @@ using CopyView = void(void* dst, const void* src, const Strided& view, int64_t f
 constexpr int width_index(size_t bytes) { return bytes == 1 ? 0 : bytes == 4 ? 1 : 2; }
 inline constexpr int width_count = 3;
 
+/// The operands of products in bf16 are packed in tiles: so many rows of A, so many numbers along
+/// the depth; see bf16_kernels.h.
+inline constexpr int64_t bf16_tile_rows = 16, bf16_tile_depth = 32;
+inline constexpr int64_t bf16_tile_bytes = 2 * bf16_tile_rows * bf16_tile_depth;
+/// Scratch beside the tiles.
+inline constexpr int64_t bf16_sums_bytes = 4 * sizeof(float) * bf16_tile_rows * bf16_tile_rows;
+
 /// One rectangle of C[M,N] (+)= op(A) op(B); see gemm.h.
 struct GemmBlock {
   int64_t rows, cols, k;  // the rectangle and the depth
@@ -147,14 +155,15 @@ struct Isa {
   ExpandRows* expand_rows[width_count];
   Copy2d* copy2d[width_count];
   CopyView* copy_view[width_count];
-  GemmKernel* gemm[2];            // f32, f64
+  GemmKernel* gemm[3];            // f32, f64, f32 with operands rounded to bf16
   CorrelateKernel* correlate[2];  // f32, f64
 };
 
-/// The best instruction set of this processor, or the one that the environment variable SOMA_ISA
-/// names (portable, v2, v3, v4: the x86-64 levels). Throws ArgumentError when that one does not
+/// The best instruction set of this processor for products in that precision (by default f32), or
+/// the one that the environment variable SOMA_ISA names: portable, v2, v3, v4 (the x86-64 levels),
+/// v4_bf16, v4_amx (v4 with other products in bf16). Throws ArgumentError when that one does not
 /// exist or does not run here.
-const Isa& isa();
+const Isa& isa(Precision precision = {});
 /// By name; throws like isa().
 const Isa& isa_named(std::string_view name);
 /// The names that run on this processor, the best one last.

@@ -1,5 +1,6 @@
 // Included once per instruction set with SOMA_ISA defined: builds its table from the templates,
 // which compile to different code in each such source.
+#include "src/backends/cpu/bf16_kernels.h"
 #include "src/backends/cpu/correlate_kernels.h"
 #include "src/backends/cpu/gemm_kernels.h"
 #include "src/backends/cpu/map_kernels.h"
@@ -17,6 +18,7 @@ constexpr Isa make_table(const char* name) {
   set_casts(isa);
   set_reductions(isa);
   set_gemm(isa);
+  isa.gemm[2] = gemm_bf16;
   set_correlate(isa);
   return isa;
 }

@@ -44,19 +44,15 @@ class Lowering {
   static constexpr double worth_sharing = 4000;
 
  public:
-  Lowering(const Graph& graph, const Isa& isa, bool fusion, Sharing sharing)
-      : graph_(graph),
-        isa_(isa),
-        fusion_(fusion),
-        sharing_(sharing),
-        steps_(passes::fuse(graph, fusion)) {}
+  Lowering(const Graph& graph, const Isa& isa, const LowerOptions& options)
+      : graph_(graph), isa_(isa), options_(options), steps_(passes::fuse(graph, options.fusion)) {}
 
   Program run() {
     program_.inputs = graph_.inputs().size();
     program_.outputs = graph_.outputs().size();
     for (size_t i = 0; i < graph_.inputs().size(); ++i) external_[graph_.inputs()[i]] = i;
     trials_.resize(steps_.size());
-    if (fusion_) {
+    if (options_.fusion) {
       remake_comparisons();
       finish_at_once();
       drop_empty_steps();
@@ -191,7 +187,7 @@ class Lowering {
   }
   /// Is this one matrix, and each sum complete when it first reaches memory?
   bool in_one_block(const Step& step) const {
-    const DotPlan plan = plan_dot(graph_, step);
+    const DotPlan plan = plan_dot(graph_, step, options_.precision);
     return plan.batch == 1 && plan.gemm.depth_block >= plan.gemm.k;
   }
   /// The maps that go on with a convolution are a step of their own: the one that reads it, if all
@@ -239,8 +235,8 @@ class Lowering {
     if (step.anchor && graph_[*step.anchor].op == Op::conv) return try_conv(s);
     if (!fused(step)) return;
     if (step.anchor) {
-      trial.dot = plan_dot(graph_, step);
-      if (sharing_ == Sharing::alone) trial.dot->cut_nothing();
+      trial.dot = plan_dot(graph_, step, options_.precision);
+      if (options_.sharing == Sharing::alone) trial.dot->cut_nothing();
       trial.epilogue_apart = !trial.dot->whole_rows;
       if (trial.finish.base) {  // read where it is written
         trial.reads[trial.finish.base->base] = {};
@@ -276,7 +272,7 @@ class Lowering {
 
   void try_scan(size_t s) {
     const auto& attr = graph_[*steps_[s].anchor].as<ScanAttr>();
-    trials_[s].scan = scan_parts(attr, isa_, fusion_);
+    trials_[s].scan = scan_parts(attr, isa_, options_);
     for (ScanPart& part : trials_[s].scan) {
       if (!part.loop->by_rows()) part.loop->own = piece(part.loop->own_bytes, s, s);
     }
@@ -621,8 +617,7 @@ class Lowering {
 
   const Graph& graph_;
   const Isa& isa_;
-  bool fusion_;
-  Sharing sharing_;
+  LowerOptions options_;
   std::vector<Step> steps_;
   std::vector<Trial> trials_;
   Program program_;
@@ -640,8 +635,8 @@ class Lowering {
 
 }  // namespace
 
-Program lower(const Graph& graph, const Isa& isa, bool fusion, Sharing sharing) {
-  return Lowering(graph, isa, fusion, sharing).run();
+Program lower(const Graph& graph, const Isa& isa, const LowerOptions& options) {
+  return Lowering(graph, isa, options).run();
 }
 
 }  // namespace soma::cpu

@@ -10,7 +10,11 @@ namespace soma::cpu {
 /// Whether a team shares the chunks of instructions, or one thread runs all of them.
 enum class Sharing : bool { alone, team };
 
-/// With `fusion` off every node is a step of its own.
-Program lower(const Graph& graph, const Isa& isa, bool fusion, Sharing sharing = Sharing::team);
+struct LowerOptions {
+  bool fusion = true;  ///< Else every node is a step of its own.
+  Precision precision = Precision::fp32;
+  Sharing sharing = Sharing::team;
+};
+Program lower(const Graph& graph, const Isa& isa, const LowerOptions& options);
 
 }  // namespace soma::cpu

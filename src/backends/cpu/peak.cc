@@ -55,7 +55,7 @@ struct Peak {
 };
 Peak peak_of([[maybe_unused]] const Isa& isa) {
 #if defined(__x86_64__)
-  if (isa.name == "v4") return {peak_avx512, peak_steps * 12 * 32.0};
+  if (isa.name.starts_with("v4")) return {peak_avx512, peak_steps * 12 * 32.0};
   if (isa.name == "v3") return {peak_avx2, peak_steps * 12 * 16.0};
 #endif
   return {nullptr, 0};
@@ -64,7 +64,7 @@ Peak peak_of([[maybe_unused]] const Isa& isa) {
 using Read = void(const float* from, int64_t count);
 Read* read_of([[maybe_unused]] const Isa& isa) {
 #if defined(__x86_64__)
-  return isa.name == "v4" ? read_avx512 : isa.name == "v3" ? read_avx2 : read_sse;
+  return isa.name.starts_with("v4") ? read_avx512 : isa.name == "v3" ? read_avx2 : read_sse;
 #else
   return [](const float* from, int64_t count) {
     float sums[16] = {};

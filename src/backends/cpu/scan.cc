@@ -1,6 +1,5 @@
 #include "src/backends/cpu/scan.h"
 
-#include "src/backends/cpu/lower.h"
 #include "src/base/text.h"
 
 namespace soma::cpu {
@@ -71,11 +70,12 @@ void lay_out(const ScanPart& part) {
 
 }  // namespace
 
-std::vector<ScanPart> scan_parts(const ScanAttr& scan, const Isa& isa, bool fusion) {
+std::vector<ScanPart> scan_parts(const ScanAttr& scan, const Isa& isa, LowerOptions options) {
   std::vector<ScanPart> parts;
   const auto add = [&](ScanPart part, const Graph& body, int64_t blocks) {
     part.loop = std::make_shared<Loop>();
-    part.loop->body = lower(body, isa, fusion, blocks > 1 ? Sharing::alone : Sharing::team);
+    options.sharing = blocks > 1 ? Sharing::alone : Sharing::team;
+    part.loop->body = lower(body, isa, options);
     part.loop->length = scan.length;
     part.loop->reverse = scan.reverse;
     part.loop->blocks = blocks;

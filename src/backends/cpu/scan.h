@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "src/backends/cpu/isa.h"
+#include "src/backends/cpu/lower.h"
 #include "src/exec/program.h"
 #include "src/passes/rows.h"
 
@@ -22,8 +22,9 @@ struct ScanPart {
   std::shared_ptr<Loop> loop;  ///< Its own memory is laid out.
 };
 
-/// Lowers the body. Parts run one after the other; the last is of the rows that fill no block.
-std::vector<ScanPart> scan_parts(const ScanAttr& scan, const Isa& isa, bool fusion);
+/// Lowers the body, with these options but for the sharing. Parts run one after the other; the last
+/// is of the rows that fill no block.
+std::vector<ScanPart> scan_parts(const ScanAttr& scan, const Isa& isa, LowerOptions options);
 
 /// Tells the loop where its operands are, and the results that somebody reads.
 Instruction scan_instruction(const ScanPart& part, const std::vector<Loop::Part>& operands,

@@ -1,4 +1,4 @@
-// 16-bit floats from files: widened to f32, exactly.
+// 16-bit floats: widened to f32, exactly; and f32 rounded to bfloat16.
 #pragma once
 
 #include <bit>
@@ -8,6 +8,13 @@ namespace soma {
 
 /// bfloat16: the upper half of an f32.
 constexpr float from_bf16(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
+
+/// To nearest, ties to even; what is not a number stays none.
+constexpr uint16_t to_bf16(float number) {
+  const auto bits = std::bit_cast<uint32_t>(number);
+  if (number != number) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
 
 /// IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits.
 constexpr float from_f16(uint16_t bits) {
