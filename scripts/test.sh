@@ -36,9 +36,9 @@ cmake --preset asan >/dev/null
 cmake --build --preset asan --parallel "$jobs"
 ctest --preset asan --parallel "$jobs"
 
-step "Thread sanitizer: the team and the plans"
+step "Thread sanitizer: the team, the plans and the loader"
 cmake --preset tsan >/dev/null
-cmake --build --preset tsan --parallel "$jobs" --target soma_test_base soma_test_exec
+cmake --build --preset tsan --parallel "$jobs" --target soma_test_base soma_test_exec soma_test_loader
 ctest --preset tsan
 
 step "Everything holds"
