@@ -29,8 +29,9 @@ struct Figures {
   size_t arena_bytes = 0;       ///< The plan's memory for activations, gradients and scratch.
   size_t peak_bytes = 0;        ///< Of the process meanwhile; 0 where the system does not tell.
   std::optional<double> p9999;  ///< All but one step of 10,000 are faster.
-  std::optional<double> first_loss, loss;  ///< Of the first training step, and of the last one.
-  std::function<std::string()> plan;       ///< Runs the step some more and lists its instructions.
+  /// Of the first training step, and of the twentieth: of the last one when there were fewer.
+  std::optional<double> first_loss, loss;
+  std::function<std::string()> plan;  ///< Runs the step some more and lists its instructions.
 };
 
 struct Workload {

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -114,19 +113,6 @@ std::string Console::bold(std::string_view text) const {
 }
 std::string Console::dim(std::string_view text) const {
   return color_ ? cat("\x1b[2m", text, "\x1b[0m") : std::string(text);
-}
-
-namespace {
-std::string formatted(double value, std::chars_format format, int digits) {
-  char text[400];  // the largest double has 309 digits before the point
-  return {text, std::to_chars(text, text + sizeof text, value, format, digits).ptr};
-}
-}  // namespace
-std::string fixed(double value, int digits) {
-  return formatted(value, std::chars_format::fixed, digits);
-}
-std::string scientific(double value, int digits) {
-  return formatted(value, std::chars_format::scientific, digits);
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

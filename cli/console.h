@@ -55,10 +55,6 @@ class Console {
   bool reader_gone_ = false;
 };
 
-/// With that many digits after the point; the same in every locale.
-std::string fixed(double value, int digits);
-std::string scientific(double value, int digits);
-
 /// Rows under a heading, columns padded to their widest cell. Columns of numbers, as the last row
 /// shows, align to the right; the first column holds names.
 std::string table(const std::vector<std::vector<std::string>>& rows);

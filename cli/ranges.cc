@@ -67,10 +67,7 @@ std::string Vary::at(double share) const {
   }
   const double value = log ? low * std::pow(high / low, share) : low + (high - low) * share;
   if (whole) return std::to_string(std::llround(value));
-  // Three digits are as fine as a search is.
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::general, 3);
-  return std::string(text, end.ptr);
+  return general(value, 3);  // as fine as a search is
 }
 
 std::vector<Vary> parse_ranges(std::string_view text) {

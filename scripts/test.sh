@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: installs what is missing, builds with warnings as
-# errors, runs the tests, then again with the sanitizers and with clang. Stops at the first failure.
+# errors, runs the tests, then again by clang with the sanitizers. Stops at the first failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -23,17 +23,15 @@ cmake --preset ci >/dev/null
 cmake --build --preset ci --parallel "$jobs"
 ctest --preset ci --parallel "$jobs"
 
-step "clang: build with warnings as errors"
-cmake --preset clang >/dev/null
-cmake --build --preset clang --parallel "$jobs"
+step "clang: build with warnings as errors and the address and undefined-behaviour sanitizers"
+cmake --preset asan >/dev/null
+cmake --build --preset asan --parallel "$jobs"
 
 step "clang-tidy: the core"
 git ls-files -- 'src/base/*.cc' 'src/ir/*.cc' 'src/ad/*.cc' 'src/passes/*.cc' 'src/exec/*.cc' \
-  | xargs -P "$jobs" -n 4 clang-tidy -p build-clang --quiet 2>/dev/null
+  | xargs -P "$jobs" -n 4 clang-tidy -p build-asan --quiet 2>/dev/null
 
-step "Address and undefined-behaviour sanitizers"
-cmake --preset asan >/dev/null
-cmake --build --preset asan --parallel "$jobs"
+step "Tests under these sanitizers"
 ctest --preset asan --parallel "$jobs"
 
 step "Thread sanitizer: the team, the plans and the loader"

@@ -16,6 +16,20 @@ std::string number(double value) {
   return std::string(buffer, end);
 }
 
+static std::string formatted(double value, std::chars_format format, int digits) {
+  char text[400];  // the largest double has 309 digits before the point
+  return {text, std::to_chars(text, text + sizeof text, value, format, digits).ptr};
+}
+std::string fixed(double value, int digits) {
+  return formatted(value, std::chars_format::fixed, digits);
+}
+std::string scientific(double value, int digits) {
+  return formatted(value, std::chars_format::scientific, digits);
+}
+std::string general(double value, int digits) {
+  return formatted(value, std::chars_format::general, digits);
+}
+
 /// Letters to insert, remove, replace or swap with their neighbour.
 static size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> before, above, row(b.size() + 1);

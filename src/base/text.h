@@ -32,6 +32,12 @@ std::string join(const List& list, std::string_view separator) {
 /// The shortest text that reads back as exactly this number ("0.1", "inf", "nan").
 std::string number(double value);
 
+/// With `digits` after the point ("0.50"), with an exponent ("5.0e-01"), or with as many digits in
+/// all, in whichever of the two is shorter ("0.5"); the same in every locale.
+std::string fixed(double value, int digits);
+std::string scientific(double value, int digits);
+std::string general(double value, int digits);
+
 /// The candidate with the smallest edit distance to `name`, or "" when none is near.
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates);
 

@@ -67,12 +67,6 @@ auto sum_of(const PlanReport& report, F&& value) {
 
 // ---- text
 
-std::string fixed(double value, int digits) {
-  std::ostringstream out;
-  out.precision(digits);
-  out << std::fixed << value;
-  return out.str();
-}
 std::string right(const std::string& text, size_t width) {
   return (text.size() < width ? std::string(width - text.size(), ' ') : "") + text;
 }

@@ -2,7 +2,6 @@
 #include "soma/chart.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "src/base/text.h"
@@ -23,14 +22,9 @@ std::string hundredths(double value) { return number(std::round(value * 100) / 1
 /// A number at a mark of an axis whose marks are `step` apart.
 std::string mark_text(double value, double step) {
   if (std::abs(value) < step * 1e-6) return "0";
-  char text[32];
   const bool plain = step >= 1e-4 && std::abs(value) < 1e6;
-  const auto end = plain
-                       ? std::to_chars(text, text + sizeof text, value, std::chars_format::fixed,
-                                       std::max(0, -static_cast<int>(std::floor(std::log10(step)))))
-                       : std::to_chars(text, text + sizeof text, value,
-                                       std::chars_format::scientific, value == step ? 0 : 1);
-  return std::string(text, end.ptr);
+  return plain ? fixed(value, std::max(0, -static_cast<int>(std::floor(std::log10(step)))))
+               : scientific(value, value == step ? 0 : 1);
 }
 
 /// The range of one axis and the marks on it.

@@ -185,31 +185,17 @@ std::string figure_of(double value) {
     return number(value);
   }
   const double size = std::abs(value);
-  char text[64];
-  char* const last = text + sizeof text;
-  const auto end = size >= 1e-3 && size < 1e6
-                       ? std::to_chars(text, last, value, std::chars_format::fixed,
-                                       size < 10     ? 4
-                                       : size < 1000 ? 2
-                                                     : 0)
-                       : std::to_chars(text, last, value, std::chars_format::scientific, 2);
-  return std::string(text, end.ptr);
+  if (size < 1e-3 || size >= 1e6) return scientific(value, 2);
+  return fixed(value, size < 10 ? 4 : size < 1000 ? 2 : 0);
 }
 
 std::string brief_of(double value) {
-  if (!std::isfinite(value)) return figure_of(value);
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::general, 5);
-  return std::string(text, end.ptr);
+  return std::isfinite(value) ? general(value, 5) : figure_of(value);
 }
 
 std::string time_of(double seconds) {
-  char text[32];
   if (seconds < 60) {
-    const int digits = seconds < 0.01 ? 4 : seconds < 10 ? 2 : 0;
-    const auto end =
-        std::to_chars(text, text + sizeof text, seconds, std::chars_format::fixed, digits);
-    return cat(std::string(text, end.ptr), "\u00a0s");
+    return cat(fixed(seconds, seconds < 0.01 ? 4 : seconds < 10 ? 2 : 0), "\u00a0s");
   }
   const auto whole = static_cast<int64_t>(seconds + 0.5);
   const auto two = [](int64_t n) { return cat(n < 10 ? "0" : "", n); };
@@ -218,10 +204,7 @@ std::string time_of(double seconds) {
 }
 
 std::string percent_of(double share) {
-  char text[32];
-  const auto end =
-      std::to_chars(text, text + sizeof text, share * 100, std::chars_format::fixed, 1);
-  return std::isfinite(share) ? cat(std::string(text, end.ptr), "\u00a0%") : "–";
+  return std::isfinite(share) ? cat(fixed(share * 100, 1), "\u00a0%") : "–";
 }
 
 }  // namespace soma

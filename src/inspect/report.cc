@@ -101,7 +101,7 @@ std::string report_html(const Report& report, const Network& net, const ModelInf
               : cat("<p class=\"deck\">", escape_xml(report.introduction), "</p>\n"),
           key_figures(report, net, judgement ? &*judgement : nullptr), "</header>\n<main>\n");
   if (judgement) {
-    body += results_section(*judgement, report.rows_name);
+    body += results_section(*judgement, info, report.rows_name);
     body += mistakes_section(*judgement, info, rows, report.rows_name);
   }
   body += learning_section(report);

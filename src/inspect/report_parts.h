@@ -9,7 +9,8 @@
 namespace soma {
 
 /// Confusions, calibration and figures of each class; or predictions and residuals.
-std::string results_section(const Judgement& judgement, const std::string& rows_name);
+std::string results_section(const Judgement& judgement, const ModelInfo& info,
+                            const std::string& rows_name);
 /// The mistakes that cost most: pictures or rows, in the units of the data.
 std::string mistakes_section(const Judgement& judgement, const ModelInfo& info, const Dataset& rows,
                              const std::string& rows_name);

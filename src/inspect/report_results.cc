@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "soma/chart.h"
 #include "soma/text.h"
@@ -18,7 +19,7 @@ namespace {
 constexpr size_t most_classes = 40;   // of a readable confusion matrix
 constexpr size_t most_columns = 3;    // of numbers, each with figures of its own
 constexpr size_t most_points = 2000;  // of a scatter plot
-constexpr size_t most_pictures = 24, most_mistakes = 12, most_features = 10;
+constexpr size_t most_pictures = 24, most_mistakes = 12, most_features = 10, most_forecasts = 6;
 
 std::string one_chart(Chart chart) {
   chart.width = 440;
@@ -325,9 +326,79 @@ std::string wrong_pictures(const Judgement& judgement, const Dataset& rows,
   return list + "</ul>\n";
 }
 
+// ---------------------------------------------------------------- series
+
+/// Which of a step's numbers is forecast, when the rows are windows of a series.
+std::optional<int64_t> forecast_column(const ModelInfo& info) {
+  const auto name = info.notes.find("series");
+  if (name == info.notes.end()) return {};
+  const auto columns = info.table.inputs();
+  const auto found = std::ranges::find(columns, name->second, &Column::name);
+  return found == columns.end() ? std::optional<int64_t>() : found - columns.begin();
+}
+
+/// What was known, what came and what was forecast, at one row.
+std::string forecast_figure(const Judgement& judgement, const Dataset& rows, int64_t row,
+                            int64_t column) {
+  const Shape shape = rows.input_shape();  // [steps, columns]
+  const int64_t steps = shape[0], ahead = judgement.width, past = std::min(steps, 4 * ahead);
+  Curve known{"known", {}, {}}, target{"target", {}, {}}, answer{"forecast", {}, {}, true};
+  HtmlTable table{{"step", "known", "target", "forecast"}, {}};
+  double off = 0;
+  for (int64_t k = steps - past; k < steps; ++k) {
+    const double value = rows.inputs.at((row * steps + k) * shape[1] + column);
+    const auto step = static_cast<double>(k - steps + 1);
+    known.x.push_back(step);
+    known.y.push_back(value);
+    table.rows.push_back({number(step), brief_of(value), "", ""});
+  }
+  for (int64_t k = 0; k < ahead; ++k) {
+    const auto at = static_cast<size_t>(row * ahead + k);
+    for (Curve* curve : {&target, &answer}) curve->x.push_back(static_cast<double>(k + 1));
+    target.y.push_back(judgement.wanted[at]);
+    answer.y.push_back(judgement.found[at]);
+    off += std::abs(answer.y.back() - target.y.back()) / static_cast<double>(ahead);
+    table.rows.push_back({number(static_cast<double>(k + 1)), "", brief_of(judgement.wanted[at]),
+                          brief_of(judgement.found[at])});
+  }
+  Chart chart{cat("Row ", row), "", {known, target, answer}};
+  chart.x_label = "steps from now";
+  chart.legend = true;
+  return html_figure(one_chart(chart), cat("Off by ", figure_of(off), ", mean of its steps."),
+                     table);
+}
+
+/// The rows whose forecasts are farthest off as a whole, each beyond the forecasts of the others.
+std::string forecasts_section(const Judgement& judgement, const Dataset& rows,
+                              const std::string& rows_name, int64_t column) {
+  const auto count = static_cast<int64_t>(judgement.wanted.size()) / judgement.width;
+  std::vector<double> errors(static_cast<size_t>(count));
+  for (size_t i = 0; i < judgement.wanted.size(); ++i) {
+    errors[i / static_cast<size_t>(judgement.width)] +=
+        std::abs(judgement.found[i] - judgement.wanted[i]);
+  }
+  std::vector<int64_t> order(errors.size()), picked;
+  std::iota(order.begin(), order.end(), int64_t{0});
+  std::ranges::stable_sort(order, std::greater<>(),
+                           [&](int64_t row) { return errors[static_cast<size_t>(row)]; });
+  std::string figures;
+  for (const int64_t row : order) {
+    const auto overlaps = [&](int64_t other) { return std::abs(row - other) < judgement.width; };
+    if (std::ranges::any_of(picked, overlaps)) continue;
+    picked.push_back(row);
+    figures += forecast_figure(judgement, rows, row, column);
+    if (picked.size() == most_forecasts) break;
+  }
+  return html_section(
+      "Worst forecasts",
+      cat("<p>The ", rows_name, " whose forecasts are farthest from what came. ",
+          "Rows are counted from 0.</p>\n<div class=\"figures\">\n", figures, "</div>\n"));
+}
+
 }  // namespace
 
-std::string results_section(const Judgement& judgement, const std::string& rows_name) {
+std::string results_section(const Judgement& judgement, const ModelInfo& info,
+                            const std::string& rows_name) {
   std::string figures;
   if (!judgement.answers.empty()) {
     const std::vector<double> counts = judgement.confusions();
@@ -338,7 +409,9 @@ std::string results_section(const Judgement& judgement, const std::string& rows_
   const auto columns = std::min<int64_t>(most_columns, judgement.width);
   for (int64_t k = 0; k < columns; ++k) {
     const Answered column = column_of(judgement, k);
-    const std::string of = judgement.width > 1 ? cat(" of number ", k) : "";
+    const std::string of = judgement.width == 1    ? ""
+                           : forecast_column(info) ? cat(", step ", k + 1)
+                                                   : cat(" of number ", k);
     figures += scatter_figure(column, cat("Answers and targets", of));
     figures += residual_figure(column);
   }
@@ -394,6 +467,9 @@ std::string mistakes_section(const Judgement& judgement, const ModelInfo& info, 
     return html_section("Worst mistakes", content);
   }
   if (judgement.width == 0) return "";
+  if (const auto column = forecast_column(info); column && rows.input_shape().rank() == 2) {
+    return forecasts_section(judgement, rows, rows_name, *column);
+  }
   const auto width = static_cast<size_t>(judgement.width);
   std::vector<size_t> order(judgement.wanted.size());
   std::iota(order.begin(), order.end(), size_t{0});

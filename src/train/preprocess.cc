@@ -1,7 +1,6 @@
 // What the first and the last layer must know of the training rows.
 #include "soma/preprocess.h"
 
-#include <charconv>
 #include <cmath>
 #include <utility>
 
@@ -33,13 +32,8 @@ class Moments {
   double count_ = 0, mean_ = 0, squares_ = 0;
 };
 
-/// Seven digits: more than a layer of f32 can use, few enough to read.
-std::string short_text(double value) {
-  char text[32];
-  const auto end =
-      std::to_chars(text, text + sizeof text, value, std::chars_format::general, 7).ptr;
-  return {text, end};
-}
+/// More than a layer of f32 can use, few enough to read.
+std::string seven_digits(double value) { return general(value, 7); }
 
 std::string encoding_of(const Column& column, const Moments& moments, bool missing) {
   const size_t categories = column.categories.size();
@@ -51,8 +45,8 @@ std::string encoding_of(const Column& column, const Moments& moments, bool missi
     return cat("embedding(", categories, " ", width, ")");
   }
   const auto [mean, deviation] = moments.result();
-  return cat(column.kind == ColumnKind::date ? "date(" : "number(", short_text(mean), " ",
-             short_text(deviation), missing ? " missing=true)" : ")");
+  return cat(column.kind == ColumnKind::date ? "date(" : "number(", seven_digits(mean), " ",
+             seven_digits(deviation), missing ? " missing=true)" : ")");
 }
 
 }  // namespace
@@ -103,7 +97,7 @@ MeanDeviation measure_targets(const Dataset& train) {
 
 Layer decode_targets(const Dataset& train, Where where) {
   const auto [mean, deviation] = measure_targets(train);
-  return Layer("rescaling", {short_text(deviation), short_text(mean)}, where);
+  return Layer("rescaling", {seven_digits(deviation), seven_digits(mean)}, where);
 }
 
 std::vector<double> balanced_class_weights(const Dataset& train) {

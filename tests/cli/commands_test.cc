@@ -426,7 +426,7 @@ TEST(Bench, MeasuresEveryWorkload) {
   auto names = workload_names();
   EXPECT_GE(names.size(), 20u);
   std::vector<std::string> command = {"bench", "--seconds", "0", "--threads", "2", "--json"};
-#ifdef __SANITIZE_ADDRESS__  // Minutes there, and other tests run the same kernels under it.
+#ifdef SOMA_SANITIZED  // Minutes there, and other tests run the same kernels under it.
   std::erase_if(names, [](const std::string& name) { return name != "mlp-32"; });
   command.insert(command.begin() + 1, "mlp-32");
 #endif

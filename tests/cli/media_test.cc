@@ -300,6 +300,9 @@ TEST(Series, AreForecastBetterThanTheSeasonBefore) {
     }
   }
   EXPECT_NEAR(done["naive_mae"], naive, 1e-3);
+  const std::string page = content_of(folder / "run/report.html");
+  EXPECT_NE(page.find("Worst forecasts"), page.npos);
+  EXPECT_NE(page.find("Answers and targets, step 2"), page.npos);
   EXPECT_NE(soma_run(command).out.find("12 steps ahead"), std::string::npos);
   EXPECT_NE(soma_run({"evaluate", model, table}).out.find("seasonal naive"), std::string::npos);
 

@@ -40,6 +40,7 @@ struct Operands {
     Random random(3);
     const auto filled = [&](int64_t count) {
       std::vector<T> values(static_cast<size_t>(count));
+      values.reserve(1);  // arrays of plans are never null
       for (T& value : values) value = static_cast<T>(random.uniform_double() - 0.5);
       return values;
     };

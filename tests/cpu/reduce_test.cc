@@ -17,7 +17,10 @@ template <class T>
 std::vector<T> samples(int64_t n, uint64_t seed) {
   Random random(seed);
   std::vector<T> values;
-  for (int64_t i = 0; i < n; ++i) values.push_back(static_cast<T>(random.normal() * 10 + 20));
+  const double least = std::is_unsigned_v<T> ? 0 : -1e3;
+  for (int64_t i = 0; i < n; ++i) {
+    values.push_back(static_cast<T>(std::max(least, random.normal() * 10 + 20)));
+  }
   return values;
 }
 

@@ -47,8 +47,7 @@ TEST(Sparse, EqualsADenseLayerWithAllLinks) {
 
 TEST(Sparse, GradientsAreChecked) {
   const Network net = Network::parse("input 3, sparse 2 [i0>0 i2>0 i1>1 i2>1] tanh");
-  const Tensor x = Tensor::of({2, 3}, {0.3, -1.0, 0.7, 1.1, 0.2, -0.4});
-  const Tensor points[] = {x.cast(f32)};
+  const Tensor points[] = {Tensor::of({2, 3}, {0.3f, -1.0f, 0.7f, 1.1f, 0.2f, -0.4f})};
   const auto result = gradcheck([&](Graph& graph, auto in) { return net.build(graph, in[0]); },
                                 points, {.order = 2, .directions = 1});
   EXPECT_TRUE(result) << result.message;

@@ -17,14 +17,9 @@
 #include "soma/plan.h"
 #include "soma/stream.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SOMA_SANITIZED
 #define SOMA_COUNTS 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SOMA_COUNTS 0
-#endif
-#endif
-#ifndef SOMA_COUNTS
+#else
 #define SOMA_COUNTS 1
 #endif
 

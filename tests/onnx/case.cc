@@ -130,9 +130,9 @@ void fill_from_list(Tensor& tensor, int type, const List& list) {
         cat("the array needs ", tensor.elements(), " numbers, found ", list.size()));
   }
   for (size_t i = 0; i < list.size(); ++i) {
-    const auto bits = static_cast<uint16_t>(list[i]);
-    const double value = type == FLOAT16    ? from_f16(bits)
-                         : type == BFLOAT16 ? from_bf16(bits)
+    const auto bits = [&] { return static_cast<uint16_t>(list[i]); };
+    const double value = type == FLOAT16    ? from_f16(bits())
+                         : type == BFLOAT16 ? from_bf16(bits())
                                             : static_cast<double>(list[i]);
     tensor.set(static_cast<int64_t>(i), value);
   }

@@ -5,6 +5,9 @@ set(kernel_flags -O3 -fno-math-errno -fno-trapping-math
                  $<$<CXX_COMPILER_ID:GNU>:-fno-ivopts>
                  # Clang says which loops it left scalar; that is no defect.
                  $<$<CXX_COMPILER_ID:Clang>:-Wno-pass-failed>)
+if(SOMA_SANITIZE)  # Minutes otherwise: checks of each of thousands of unrolled loads.
+  list(APPEND kernel_flags -O1 -fno-sanitize=null,alignment,object-size,pointer-overflow)
+endif()
 set_source_files_properties(backends/cpu/isa_portable.cc PROPERTIES COMPILE_OPTIONS "${kernel_flags}")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   foreach(level v2 v3)
