@@ -2,6 +2,8 @@
 // that takes: docs/design/performance.md, "Loading".
 //   soma_bench_table [ROWS] [THREADS] [RUNS]     writes table_bench.csv, 93 bytes a row, and
 //   removes it
+#include <unistd.h>
+
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -30,6 +32,8 @@ void write_table(long rows) {
     for (double& value : x) std::fprintf(file, "%.5f,", value = normal(random));
     std::fprintf(file, "%.4f\n", std::sin(x[0]) + x[1] * x[2] + 0.1 * normal(random));
   }
+  std::fflush(file);
+  fsync(fileno(file));  // else the system writes while we measure
   std::fclose(file);
 }
 

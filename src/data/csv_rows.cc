@@ -334,19 +334,31 @@ std::vector<Dataset> read_parts(Source source, const Schema& schema,
   for (const int64_t size : parts.sizes()) {
     result.push_back(empty_table(schema, source.name, size, target != nullptr, bytes > memory));
   }
-  std::vector<int64_t> filled(result.size());
+  struct Place {  // where the next row of a part goes
+    float *inputs, *numbers = nullptr, *weights = nullptr;
+    int32_t* labels = nullptr;
+  };
+  std::vector<Place> places;
+  for (Dataset& dataset : result) {
+    Place place{dataset.inputs.data<float>().data()};
+    if (dataset.is_classification()) {
+      place.labels = dataset.targets.data<int32_t>().data();
+    } else if (target) {
+      place.numbers = dataset.targets.data<float>().data();
+    }
+    if (schema.find(ColumnUse::weight)) place.weights = dataset.weights.data<float>().data();
+    places.push_back(place);
+  }
   int64_t read = 0;
   each_rows(source, threads, [&](const Rows& rows) {
     for (size_t i = 0; i < rows.targets.size() && read < schema.rows; ++i) {
       const float value = rows.targets[i];
       if (target && std::isnan(value)) continue;
-      const size_t part = parts.next(counts.size() > 1 ? static_cast<size_t>(value) : 0);
-      Dataset& dataset = result[part];
-      const int64_t at = filled[part]++;
-      std::copy_n(&rows.inputs[i * width], width,
-                  dataset.inputs.data<float>().begin() + at * static_cast<int64_t>(width));
-      put_target(dataset, at, value);
-      if (dataset.weights.elements() > 0) dataset.weights.set(at, rows.weights[i]);
+      Place& place = places[parts.next(counts.size() > 1 ? static_cast<size_t>(value) : 0)];
+      place.inputs = std::copy_n(&rows.inputs[i * width], width, place.inputs);
+      if (place.labels) *place.labels++ = static_cast<int32_t>(value);
+      if (place.numbers) *place.numbers++ = value;
+      if (place.weights) *place.weights++ = rows.weights[i];
       ++read;
     }
     return read < schema.rows;
