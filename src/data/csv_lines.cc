@@ -8,10 +8,6 @@
 #include "soma/error.h"
 #include "src/base/text.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 namespace soma::data {
 
 namespace {
@@ -50,12 +46,13 @@ constexpr ptrdiff_t stride = 64;
 uint64_t hits_of(const char* bytes, char a, char b, char c) {
   uint64_t hits = 0;
 #ifdef __SSE2__
-  const __m128i all_a = _mm_set1_epi8(a), all_b = _mm_set1_epi8(b), all_c = _mm_set1_epi8(c);
+  using Bytes [[gnu::vector_size(16)]] = char;
   for (int i = 0; i < stride; i += 16) {
-    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + i));
-    const __m128i hit = _mm_or_si128(
-        _mm_or_si128(_mm_cmpeq_epi8(x, all_a), _mm_cmpeq_epi8(x, all_b)), _mm_cmpeq_epi8(x, all_c));
-    hits |= uint64_t{static_cast<uint16_t>(_mm_movemask_epi8(hit))} << i;
+    Bytes x;
+    std::memcpy(&x, bytes + i, sizeof x);
+    const auto hit = (x == a) | (x == b) | (x == c);
+    const int mask = __builtin_ia32_pmovmskb128(reinterpret_cast<const Bytes&>(hit));
+    hits |= uint64_t{static_cast<uint16_t>(mask)} << i;
   }
 #else
   for (int i = 0; i < stride; ++i) {

@@ -179,7 +179,8 @@ TEST(Csv, ReadsTheSameOnAnyNumberOfThreads) {
     EXPECT_EQ(data::read_schema(path, {.threads = threads}), schema);
     EXPECT_TRUE(one.inputs == data::load_csv(path, schema, nullptr, threads).inputs);
     const auto again = data::load_csv(path, schema, halves, 7, UINT64_MAX, threads);
-    for (size_t part : {0, 1}) EXPECT_TRUE(again[part].inputs == parts[part].inputs);
+    for (const size_t part : {size_t{0}, size_t{1}})
+      EXPECT_TRUE(again[part].inputs == parts[part].inputs);
   }
 }
 
