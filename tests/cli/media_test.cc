@@ -387,7 +387,7 @@ TEST(Media, BadInputGivesASentence) {
       {"short series",
        {"train", folder / "series.csv", "--series", "--window", "5"},
        1,
-       {"5 steps", "series of 4"}},
+       {"series.csv", "4 steps", "windows of 5"}},
       {"long season",
        {"train", folder / "series.csv", "--series", "--window", "2", "--season", "3"},
        2,
