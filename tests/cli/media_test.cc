@@ -368,7 +368,7 @@ TEST(Media, BadInputGivesASentence) {
       {"size of zero", {"train", folder / "bad", "--size", "0"}, 2, {"--size", "\"0\""}},
       {"channels", {"train", folder / "bad", "--channels", "2"}, 1, {"1 channel", "not 2"}},
       {"short text", {"train", folder / "short.txt"}, 1, {"4 tokens", "longer text"}},
-      {"empty text", {"train", folder / "empty.txt"}, 2, {"--tokenizer", "0 bytes"}},
+      {"empty text", {"train", folder / "empty.txt"}, 1, {"empty.txt", "is empty"}},
       {"missing text", {"train", none + ".txt"}, 1, {"none.txt"}},
       {"tokenizer", {"train", text, "--tokenizer", "letters"}, 2, {"--tokenizer", "letters"}},
       {"tokenizer size", {"train", text, "--tokenizer", "bpe(5)"}, 2, {"--tokenizer", "5"}},
