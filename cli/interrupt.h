@@ -3,7 +3,8 @@
 
 namespace soma::cli {
 
-/// From now on the first interrupt only raises a flag; a second one ends the program at once.
+/// From now on the first interrupt only raises a flag; a second one, not sent together with it,
+/// ends the program at once.
 void catch_interrupt();
 bool interrupted();
 

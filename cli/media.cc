@@ -140,6 +140,7 @@ TrainTest labelled_texts(const data::LabelledTexts& labelled, const MediaOptions
 /// A text to be continued; its last twentieth is for the test.
 TrainTest running_text(const std::string& path, const MediaOptions& media, const Model* model) {
   const std::string text = read_text(path);
+  if (text.empty()) throw FileError(cat("the text \"", path, "\" is empty"));
   const Tokenizer tokenizer =
       model ? tokenizer_of(model->info.notes) : learn(media, "characters", text);
   const int64_t context = model           ? context_of(*model)

@@ -107,7 +107,12 @@ Dataset open_series(const std::string& path, const data::CsvOptions& csv,
   }
   const auto columns = schema.inputs();
   const auto target = std::ranges::find(columns, notes.at(target_note), &Column::name);
-  Dataset rows = data::windows(read_steps(path, schema), window, horizon, target - columns.begin());
+  const Tensor steps = read_steps(path, schema);
+  if (steps.shape()[0] < window + horizon) {
+    throw FileError(cat("the series \"", path, "\" has ", steps.shape()[0], " steps; windows of ",
+                        window, " with ", horizon, " to predict need more, or be shorter"));
+  }
+  Dataset rows = data::windows(steps, window, horizon, target - columns.begin());
   rows.schema = std::move(schema);
   rows.notes = std::move(notes);
   rows.name = std::filesystem::path(path).filename().string();

@@ -119,7 +119,7 @@ class Train : public Command {
   std::string checkpoint_every_ = "30s", resume_, config_, plot_;
   // 0, and -1 for the patience: recipe_for() has them.
   int64_t epochs_ = 0, batch_ = 0, patience_ = -1;
-  int64_t steps_ = 0, accumulate_ = 1, plateau_ = 0;
+  int64_t prefetch_ = 1, steps_ = 0, accumulate_ = 1, plateau_ = 0;
   int64_t seed_ = 0, keep_last_ = 2, keep_best_ = 0;
   double rate_ = std::nan(""), validation_ = std::nan(""), test_ = 0.2;
   bool balanced_ = false, overwrite_ = false, find_rate_ = false;
@@ -132,6 +132,8 @@ void Train::options(Options& o) {
          "vocabulary and context stand for those of the data (default: by the data)");
   o.text("--augment", augment_, "CHANGES",
          "Changes of training images, anew in each epoch, for example \"flip + crop(4)\"");
+  o.integer("--prefetch", prefetch_, 0, 1000,
+            "Batches of changed images to prepare while a step runs; the result is the same");
   o.integer("--epochs", epochs_, 1, most_epochs,
             "Times to go through the data (default: as many as --steps need, else 5; for tables "
             "until the validation loss stays)");
@@ -214,6 +216,7 @@ int Train::run(Console& console) {
   }
   const int64_t steps_of_epoch = (parts.train.size() + batch_ - 1) / batch_;
   const int64_t epochs = epochs_ > 0 ? epochs_ : (steps_ + steps_of_epoch - 1) / steps_of_epoch;
+  options.prefetch = static_cast<int>(prefetch_);
   options.epochs = static_cast<int>(std::min(epochs, most_epochs));
   options.steps = steps_;
   options.batch = batch_;

@@ -34,9 +34,9 @@ git ls-files -- 'src/base/*.cc' 'src/ir/*.cc' 'src/ad/*.cc' 'src/passes/*.cc' 's
 step "Tests under these sanitizers"
 ctest --preset asan --parallel "$jobs"
 
-step "Thread sanitizer: the team and the plans"
+step "Thread sanitizer: the team, the plans and the loader"
 cmake --preset tsan >/dev/null
-cmake --build --preset tsan --parallel "$jobs" --target soma_test_base soma_test_exec
+cmake --build --preset tsan --parallel "$jobs" --target soma_test_base soma_test_exec soma_test_loader
 ctest --preset tsan
 
 step "Everything holds"

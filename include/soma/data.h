@@ -156,6 +156,7 @@ struct CsvOptions {
   std::vector<std::string> missing = {"NA", "N/A", "na", "n/a", "NaN", "nan", "null", "NULL", "?"};
   int64_t limit = 0;       ///< only that many rows; 0 takes all
   bool drop_text = false;  ///< columns of text are dropped, with a note, and not refused
+  int threads = 0;         ///< that read; 0: every core. The result is the same.
 };
 /// What the columns of a CSV file are (RFC 4180, compressed with gzip or not), by reading all of it
 /// once in constant memory. Columns that are always the same, that equal another or that number the
@@ -168,15 +169,15 @@ Schema read_schema(const std::string& path, const CsvOptions& options = {});
 /// The rows of a CSV file as a schema has them: inputs f32 [n, inputs], targets i32 [n] for classes
 /// or f32 [n, 1]. Columns are found by name, in any order, without the ones that are not needed.
 /// Rows without a target are left out; a file without the column has targets [n, 0]. `notes`
-/// receives a sentence for each column with categories that the schema does not know. Throws
-/// FileError.
+/// receives a sentence for each column with categories that the schema does not know. Read by that
+/// many threads (0: every core), with the same result for any number. Throws FileError.
 Dataset load_csv(const std::string& path, const Schema& schema,
-                 std::vector<std::string>* notes = nullptr);
+                 std::vector<std::string>* notes = nullptr, int threads = 0);
 /// The same in parts, as stratified_split() cuts them, of which each is in memory once. Parts that
 /// together take more than `memory` bytes are kept in a temporary file that goes away with them.
 std::vector<Dataset> load_csv(const std::string& path, const Schema& schema,
                               std::span<const double> fractions, uint64_t seed,
-                              uint64_t memory = uint64_t{4} << 30);
+                              uint64_t memory = uint64_t{4} << 30, int threads = 0);
 /// Both steps at once.
 Dataset load_csv(const std::string& path, const CsvOptions& options = {});
 

@@ -18,6 +18,7 @@
 #include "soma/io.h"
 #include "soma/layer_watch.h"
 #include "soma/layers.h"
+#include "soma/loader.h"
 #include "soma/model.h"
 #include "soma/network.h"
 #include "soma/nn.h"

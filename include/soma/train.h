@@ -172,6 +172,10 @@ struct FitOptions {
   bool shuffle = true;  ///< A new order each epoch.
   /// Of the training rows, anew in each epoch; one that does not fit them is refused.
   Augmentation augment = {};
+  /// Batches of changed rows prepared on a thread of their own while a step runs (soma/loader.h);
+  /// 0: none. The result is the same. Rows that nothing changes are copied between steps, which
+  /// takes no longer than to hand them over.
+  int prefetch = 1;
   Device device = Device::cpu();
   std::vector<std::string> metrics = {};  ///< As in EvaluateOptions.
   std::vector<Callback> callbacks = {};

@@ -1,6 +1,7 @@
 // What the text of one cell of a table means.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <span>
@@ -14,7 +15,7 @@ namespace soma::data {
 
 enum class Reading : uint8_t { number, text, infinite, too_large };
 
-/// Reads the whole cell as a number.
+/// Reads the whole cell as a number: the double that is nearest.
 Reading read_number(std::string_view text, char decimal, double& value);
 
 /// What one may write for a day: y four digits, m and d one or two; a time may follow.
@@ -30,7 +31,11 @@ const std::array<std::string_view, 2>* yes_no_words(std::span<const std::string>
 class MissingWords {
  public:
   explicit MissingWords(std::vector<std::string> words);
-  bool has(std::string_view text) const;
+  bool has(std::string_view text) const {
+    if (text.empty()) return true;
+    return first_[static_cast<unsigned char>(text[0])] &&
+           std::ranges::find(words_, text) != words_.end();
+  }
 
  private:
   std::vector<std::string> words_;

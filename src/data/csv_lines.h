@@ -19,6 +19,13 @@ struct CsvCell {
   bool quoted = false;
 };
 
+/// Whole records, with the memory they lie in.
+struct CsvBlock {
+  std::vector<char> buffer;
+  std::string_view text;
+  int64_t line = 1;  ///< On which it begins.
+};
+
 class CsvLines {
  public:
   /// A delimiter of 0 is chosen from the first line, and so is one that this line lacks if that may
@@ -26,15 +33,24 @@ class CsvLines {
   enum class IfAbsent : bool { keep, choose };
   CsvLines(std::unique_ptr<ByteSource> source, char delimiter, std::string name,
            IfAbsent if_absent = IfAbsent::keep);
+  /// The records of a block that was taken of `whole`. Both must outlive it.
+  CsvLines(const CsvBlock& block, const CsvLines& whole);
 
   /// Reads the next record; false at the end of the text.
   bool next(std::vector<CsvCell>& cells);
   /// The line, from 1, on which the record last read began.
   int64_t line() const { return record_line_; }
   char delimiter() const { return delimiter_; }
+  /// Takes the next records, about `size` bytes of them, unread; false at the end of the text. A
+  /// record must have been read before. Memory that the block has is used again.
+  bool take(CsvBlock& block, size_t size);
 
  private:
   bool refill();
+  bool refill(size_t room);
+  bool next_plain(std::vector<CsvCell>& cells);
+  void find_stops();
+  size_t records_end(std::string_view text) const;
   bool ended(size_t at);
   bool line_ends(size_t at);
   bool parse(std::vector<CsvCell>& cells);
@@ -53,6 +69,10 @@ class CsvLines {
   int64_t record_line_ = 0;
   char delimiter_;
   std::deque<std::string> unescaped_;  // what cells with doubled quotes point to
+  // Of a block: the next delimiters, line breaks and quotes, and where to look for more.
+  std::vector<const char*> stops_;
+  size_t stop_ = 0, stops_end_ = 0;
+  const char* looked_at_ = nullptr;
 };
 
 }  // namespace soma::data

@@ -10,7 +10,7 @@
 #include "src/base/text.h"
 #include "src/data/cells.h"
 #include "src/data/csv.h"
-#include "src/data/csv_lines.h"
+#include "src/data/csv_blocks.h"
 
 namespace soma {
 
@@ -58,23 +58,40 @@ struct Fault {
 struct Counts {
   int64_t cells = 0, missing = 0, numbers = 0;
   double least = HUGE_VAL, most = -HUGE_VAL, sum = 0;
-  bool counts_rows = true;  // 0, 1, 2 … or 1, 2, 3 …
+  bool counts_rows = true;  // each value is the one before and 1
   bool whole = true;
-  uint64_t hash = 0;
+  bool hashed = true;  // it is still equal to another column
+  uint64_t hash = 0, power = 1;
   unsigned dates = (1u << std::size(date_formats)) - 1;  // the formats that fit all
   double first_date = HUGE_VAL, last_date = -HUGE_VAL, date_sum = 0;
-  Fault no_number, no_float;  // the first ones
+  Fault no_number, no_float, no_date;  // the first ones
   struct Hash : std::hash<std::string_view> {
     using is_transparent = void;
   };
   std::unordered_map<std::string, int64_t, Hash, std::equal_to<>> texts;
   bool too_many = false;  // to count them
-  bool wants_texts = false;
+  bool wants_texts = false, has_texts = false;
 
   int64_t present() const { return cells - missing; }
 
+  /// Those of rows that follow, for add(): what is settled is not looked at again.
+  Counts next() const {
+    Counts following;
+    following.counts_rows = counts_rows;
+    following.whole = whole;
+    following.hashed = hashed;
+    following.dates = dates;
+    following.too_many = too_many;
+    following.wants_texts = wants_texts;
+    following.has_texts = has_texts;
+    return following;
+  }
+
   void add(std::string_view text, bool is_missing, char decimal, int64_t line) {
-    hash = (hash ^ std::hash<std::string_view>()(text)) * 0x9E3779B97F4A7C15u;
+    if (hashed) {
+      hash = hash * factor + std::hash<std::string_view>()(text);
+      power *= factor;
+    }
     const int64_t row = cells++;
     if (is_missing) {
       ++missing;
@@ -89,19 +106,51 @@ struct Counts {
       most = std::max(most, value);
       sum += value;
       whole = whole && value == std::floor(value) && std::abs(value) <= 1e6;
-      counts_rows =
-          counts_rows && value == least + static_cast<double>(row) && least >= 0 && least <= 1;
+      counts_rows = counts_rows && value == least + static_cast<double>(row);
       dates = 0;
     } else {
+      has_texts = true;
       counts_rows = false;
       Fault& fault = reading == Reading::text ? no_number : no_float;
       if (fault.line == 0) fault = {line, std::string(text.substr(0, 80)), reading};
-      if (reading == Reading::text && dates != 0) add_date(text);
+      if (reading == Reading::text && dates != 0) {
+        add_date(text);
+        if (dates == 0) no_date = {line, std::string(text.substr(0, 80)), reading};
+      }
     }
-    if (!too_many) count(text);
+    if (!too_many) count(text, 1);
+  }
+
+  /// The rows of `other` follow.
+  void add(const Counts& other) {
+    counts_rows = counts_rows && other.counts_rows &&
+                  (cells == 0 || other.least == least + static_cast<double>(cells));
+    cells += other.cells;
+    missing += other.missing;
+    numbers += other.numbers;
+    least = std::min(least, other.least);
+    most = std::max(most, other.most);
+    sum += other.sum;
+    whole = whole && other.whole;
+    hash = hash * other.power + other.hash;
+    power *= other.power;
+    dates &= other.dates;
+    first_date = std::min(first_date, other.first_date);
+    last_date = std::max(last_date, other.last_date);
+    date_sum += other.date_sum;
+    if (no_number.line == 0) no_number = other.no_number;
+    if (no_float.line == 0) no_float = other.no_float;
+    if (no_date.line == 0) no_date = other.no_date;
+    has_texts = has_texts || other.has_texts;
+    if (other.too_many) forget_texts();
+    for (const auto& [text, times] : other.texts) {
+      if (!too_many) count(text, times);
+    }
   }
 
  private:
+  static constexpr uint64_t factor = 0x9E3779B97F4A7C15u;
+
   void add_date(std::string_view text) {
     bool first = true;
     for (size_t i = 0; i < std::size(date_formats); ++i) {
@@ -117,18 +166,19 @@ struct Counts {
       }
     }
   }
-  void count(std::string_view text) {
+  void count(std::string_view text, int64_t times) {
     const auto known = texts.find(text);
     if (known != texts.end()) {
-      ++known->second;
+      known->second += times;
       return;
     }
-    texts.emplace(text, 1);
-    const bool only_numbers = numbers == present() && !wants_texts;
-    if (texts.size() > (only_numbers ? most_categories : most_texts)) {
-      too_many = true;
-      texts.clear();
-    }
+    texts.emplace(text, times);
+    const bool only_numbers = !has_texts && !wants_texts;
+    if (texts.size() > (only_numbers ? most_categories : most_texts)) forget_texts();
+  }
+  void forget_texts() {
+    too_many = true;
+    texts.clear();
   }
 };
 
@@ -150,17 +200,23 @@ class Scan {
     schema_.delimiter = lines_.delimiter();
     read_header();
     choose_columns();
-    bool more = true;
-    if (schema_.header) more = lines_.next(cells_);
-    if (!more) {
+    if (!schema_.header) read_row(cells_, lines_.line(), all_);
+    if (options_.limit > 0) {
+      while (all_.rows < options_.limit && lines_.next(cells_)) {
+        read_row(cells_, lines_.line(), all_);
+      }
+    } else {
+      read_rows();
+    }
+    if (all_.rows + all_.without_target == 0) {
       throw FileError(cat("\"", path_, "\" holds a header (line 1) and no line of values"));
     }
-    const int64_t limit = options_.limit > 0 ? options_.limit : INT64_MAX;
-    for (; more && schema_.rows < limit; more = lines_.next(cells_)) read_row();
+    schema_.rows = all_.rows;
+    schema_.without_target = all_.without_target;
     if (schema_.rows == 0) {
       throw FileError(cat("\"", path_, "\": ", title(*target_), " is missing in every line"));
     }
-    for (size_t i = 0; i < counts_.size(); ++i) decide(i);
+    for (size_t i = 0; i < all_.columns.size(); ++i) decide(i);
     drop_copies();
     if (schema_.inputs().empty()) refuse_no_input();
     return std::move(schema_);
@@ -192,7 +248,7 @@ class Scan {
       names.push_back(column.name);
       schema_.columns.push_back(std::move(column));
     }
-    counts_.resize(names.size());
+    all_.columns.resize(names.size());
     forced_.resize(names.size());
     names_ = std::move(names);
   }
@@ -237,35 +293,62 @@ class Scan {
     for (const auto& [name, kind] : options_.kinds) {
       const size_t i = column(name);
       forced_[i] = kind;
-      counts_[i].wants_texts = kind == "category";
+      all_.columns[i].wants_texts = kind == "category";
     }
     if (target_ && options_.target_kind == CsvTarget::classes) {
-      counts_[static_cast<size_t>(target_ - columns.data())].wants_texts = true;
+      all_.columns[static_cast<size_t>(target_ - columns.data())].wants_texts = true;
     }
     if (columns.size() == 1 && target_) refuse_no_input();
   }
 
-  void read_row() {
-    if (cells_.size() != names_.size()) {
-      throw FileError(cat("\"", path_, "\" line ", lines_.line(), " has ", cells_.size(),
+  /// What rows were found to hold.
+  struct Rows {
+    int64_t rows = 0, without_target = 0;
+    std::vector<Counts> columns;
+  };
+
+  void read_row(const std::vector<CsvCell>& cells, int64_t line, Rows& into) const {
+    if (cells.size() != names_.size()) {
+      throw FileError(cat("\"", path_, "\" line ", line, " has ", cells.size(),
                           " cells, but line 1 has ", names_.size(), "; every line needs as many"));
     }
     if (target_ &&
-        missing_.has(cells_[static_cast<size_t>(target_ - schema_.columns.data())].text)) {
-      ++schema_.without_target;
+        missing_.has(cells[static_cast<size_t>(target_ - schema_.columns.data())].text)) {
+      ++into.without_target;
       return;
     }
-    for (size_t i = 0; i < cells_.size(); ++i) {
+    for (size_t i = 0; i < cells.size(); ++i) {
       if (schema_.columns[i].use == ColumnUse::dropped) continue;
-      const std::string_view text = cells_[i].text;
-      counts_[i].add(text, missing_.has(text), options_.decimal, lines_.line());
+      const std::string_view text = cells[i].text;
+      into.columns[i].add(text, missing_.has(text), options_.decimal, line);
     }
-    ++schema_.rows;
+    ++into.rows;
+  }
+
+  void read_rows() {
+    const auto read = [&](CsvLines& part, Rows& rows) {
+      rows = {};
+      for (const Counts& counts : all_.columns) rows.columns.push_back(counts.next());
+      std::vector<CsvCell> cells;
+      while (part.next(cells)) read_row(cells, part.line(), rows);
+    };
+    const auto take = [&](Rows& rows) {
+      all_.rows += rows.rows;
+      all_.without_target += rows.without_target;
+      for (size_t i = 0; i < rows.columns.size(); ++i) all_.columns[i].add(rows.columns[i]);
+      rows = {};  // texts take many times the memory of the block
+      for (Counts& counts : all_.columns) {
+        counts.hashed =
+            counts.hashed && std::ranges::count(all_.columns, counts.hash, &Counts::hash) > 1;
+      }
+      return true;
+    };
+    read_blocks<Rows>(lines_, options_.threads, read, take);
   }
 
   void decide(size_t i) {
     Column& column = schema_.columns[i];
-    Counts& counts = counts_[i];
+    Counts& counts = all_.columns[i];
     column.missing = counts.missing;
     if (column.use == ColumnUse::dropped) return;
     const bool classes = &column == target_ && options_.target_kind == CsvTarget::classes;
@@ -294,7 +377,7 @@ class Scan {
     if (column.use != ColumnUse::input || !forced_[i].empty()) return;
     if (counts.missing == 0 && !counts.too_many && counts.texts.size() == 1) {
       drop(column, cat("always ", excerpt(counts.texts.begin()->first, 20)));
-    } else if (counts.counts_rows && counts.cells >= 10) {
+    } else if (counts.counts_rows && counts.cells >= 10 && counts.least >= 0 && counts.least <= 1) {
       drop(column, "numbers the rows");
     }
   }
@@ -356,7 +439,7 @@ class Scan {
 
   void as_date(Column& column, const Counts& counts) const {
     if (counts.dates == 0 || counts.numbers > 0) {
-      const Fault& fault = counts.no_number;
+      const Fault& fault = counts.no_date.line > 0 ? counts.no_date : counts.no_number;
       fail(column, fault.line > 0 ? fault.line : 1,
            cat("the values are no dates of one format (",
                fault.line > 0 ? cat("\"", fault.text, "\"") : "they are numbers",
@@ -453,13 +536,14 @@ class Scan {
 
   /// Of columns that are equal cell by cell the first stays; what equals the target tells it.
   void drop_copies() {
-    for (size_t i = 0; i < counts_.size(); ++i) {
+    for (size_t i = 0; i < all_.columns.size(); ++i) {
       Column& column = schema_.columns[i];
       if (column.use != ColumnUse::input || !forced_[i].empty()) continue;
-      for (size_t j = 0; j < counts_.size(); ++j) {
+      for (size_t j = 0; j < all_.columns.size(); ++j) {
         const Column& other = schema_.columns[j];
         const bool stays = j < i && other.use == ColumnUse::input;
-        if (j == i || counts_[j].hash != counts_[i].hash || !(stays || &other == target_)) continue;
+        if (j == i || all_.columns[j].hash != all_.columns[i].hash || !(stays || &other == target_))
+          continue;
         drop(column, cat("equal to ", title(other)));
         break;
       }
@@ -486,7 +570,7 @@ class Scan {
   std::vector<CsvCell> cells_;
   std::vector<std::string> names_;
   std::vector<std::string> forced_;
-  std::vector<Counts> counts_;
+  Rows all_;
   Column* target_ = nullptr;
   Schema schema_;
 };

@@ -103,8 +103,7 @@ std::string Training::diagnose(int64_t step) {
     const auto& input = built.graph[id].as<InputAttr>();
     if (input.kind != InputKind::data) program.plan().bind(input.name, array_of(input));
   }
-  program.gather(data_, rows);
-  if (augmenter_) program.augment(*augmenter_, rows, epoch_);
+  program.gather(data_, rows, prepared(step));
   program.set_key(options_.seed, (epoch_ - 1) * steps_ + step);
   program.run();
   for (size_t i = 0; i < names.size(); ++i) {

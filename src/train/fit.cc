@@ -51,7 +51,14 @@ Training::Training(Network& net, const Dataset& data, FitOptions options)
       metrics_(metric_names(options_.metrics, objective_.target), objective_.target.type == i32,
                objective_.target.width),
       scores_(metrics_.scores()) {
-  if (!options_.augment.empty()) augmenter_.emplace(options_.augment, data, options_.seed);
+  if (!options_.augment.empty()) {
+    loader_.emplace(data, LoaderOptions{.batch = batch_,
+                                        .shuffle = options_.shuffle,
+                                        .seed = options_.seed,
+                                        .augment = options_.augment,
+                                        .prefetch = options_.prefetch,
+                                        .bytes = true});
+  }
   if (net_.fresh()) net_.initialize(options_.seed);
   full_.emplace(make_program(batch_));
   if (const int64_t left = data.size() % batch_; left > 0) rest_.emplace(make_program(left));
@@ -186,11 +193,16 @@ Program& Training::program_of(int64_t step) {
   return static_cast<int64_t>(rows_of(step).size()) == batch_ ? *full_ : *rest_;
 }
 
+const Batch* Training::prepared(int64_t step) {
+  if (!loader_) return nullptr;
+  loader_->seek(epoch_, step);
+  return &loader_->next();
+}
+
 double Training::do_step(int64_t step) {
   const auto rows = rows_of(step);
   Program& program = program_of(step);
-  program.gather(data_, rows);
-  if (augmenter_) program.augment(*augmenter_, rows, epoch_);
+  program.gather(data_, rows, prepared(step));
   program.set_key(options_.seed, (epoch_ - 1) * steps_ + step);
   program.run();
   return program.loss();

@@ -1,6 +1,7 @@
 // Programs of networks with a loss, and the gathering of their batches.
 #include "src/train/program.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "soma/error.h"
@@ -83,8 +84,12 @@ void Program::bind(const Graph& graph, const Tensors& tensors) {
   }
 }
 
-void Program::gather(const Dataset& dataset, std::span<const int64_t> rows) {
-  if (bytes_.empty()) {
+void Program::gather(const Dataset& dataset, std::span<const int64_t> rows, const Batch* prepared) {
+  if (prepared && bytes_.empty()) {
+    std::ranges::copy(prepared->inputs.data<float>(), inputs_.begin());
+  } else if (prepared) {
+    std::ranges::copy(prepared->inputs.data<uint8_t>(), bytes_.begin());
+  } else if (bytes_.empty()) {
     dataset.gather_inputs(rows, inputs_);
   } else {
     gather_bytes(dataset, rows, bytes_);
@@ -97,15 +102,11 @@ void Program::gather(const Dataset& dataset, std::span<const int64_t> rows) {
   }
   if (fed_target_) return;
   if (!labels_.empty()) dataset.gather_targets(rows, labels_);
-  if (!numbers_.empty()) dataset.gather_targets(rows, numbers_);
-}
-
-void Program::augment(const Augmenter& augmenter, std::span<const int64_t> rows, int64_t epoch) {
-  const std::span<float> targets = fed_target_ ? std::span<float>() : numbers_;
-  if (bytes_.empty()) {
-    augmenter.gather(rows, epoch, inputs_, targets);
+  if (numbers_.empty()) return;
+  if (prepared) {
+    std::ranges::copy(prepared->targets.data<float>(), numbers_.begin());
   } else {
-    augmenter.gather(rows, epoch, bytes_, targets);
+    dataset.gather_targets(rows, numbers_);
   }
 }
 

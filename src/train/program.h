@@ -5,8 +5,8 @@
 #include <optional>
 #include <span>
 
-#include "soma/augment.h"
 #include "soma/data.h"
+#include "soma/loader.h"
 #include "soma/network.h"
 #include "soma/plan.h"
 #include "soma/train.h"
@@ -49,10 +49,10 @@ class Program {
   Plan& plan() { return plan_; }
   /// Binds the graph's parameters and states for reading only.
   void bind(const Graph& graph, const Tensors& tensors);
-  /// Fills the batch with those rows of a data set.
-  void gather(const Dataset& dataset, std::span<const int64_t> rows);
-  /// Changes the rows that were gathered; this allocates.
-  void augment(const Augmenter& augmenter, std::span<const int64_t> rows, int64_t epoch);
+  /// Fills the batch with those rows of a data set, of which a loader may have prepared the main
+  /// inputs and targets.
+  void gather(const Dataset& dataset, std::span<const int64_t> rows,
+              const Batch* prepared = nullptr);
   /// What random numbers of the next run depend on.
   void set_key(uint64_t seed, int64_t step);
   void run() noexcept { plan_.run(); }

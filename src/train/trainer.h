@@ -61,6 +61,8 @@ class Training {
   void order_rows(int epoch);
   std::span<const int64_t> rows_of(int64_t step) const;
   Program& program_of(int64_t step);
+  /// The changed rows of a step; null when nothing changes them.
+  const Batch* prepared(int64_t step);
   /// Gathers and runs one step; returns its loss.
   double do_step(int64_t step);
   /// Validation and the record of the epoch, whole or cut off.
@@ -107,7 +109,7 @@ class Training {
   const Dataset& data_;
   FitOptions options_;
   Objective objective_;
-  std::optional<Augmenter> augmenter_;
+  std::optional<Loader> loader_;  // of changed rows
   int64_t batch_, steps_;
   Tensors masks_;
   Tensors carried_;  // what the optimizer remembers from step to step

@@ -149,10 +149,13 @@ class Run : public testing::Test {
  protected:
   std::string out() const { return folder_ / "run"; }
   /// Long, and interrupted after some epochs.
-  Finished interrupted(int times = 1) const {
+  Finished interrupted(int times = 1, int milliseconds_between = 0) const {
     const Program program({"train", "iris", "--epochs", "100000000", "--out", out()});
     wait_for(program, "epoch 2/");
-    for (int i = 0; i < times; ++i) program.interrupt();
+    for (int i = 0; i < times; ++i) {
+      program.interrupt();
+      std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds_between));
+    }
     return program.wait();
   }
   TemporaryFolder folder_;
@@ -196,11 +199,19 @@ TEST_F(Run, OfATableGoesOnWithWhatItFoundOut) {
 }
 
 TEST_F(Run, TwiceInterruptedEndsAtOnceAndGoesOn) {
-  const Finished run = interrupted(50);
+  const Finished run = interrupted(2, 250);
   EXPECT_EQ(run.code, 130);
   const Finished rest =
       soma_run({"train", "--resume", out(), "--epochs", "3", "--steps", "1", "--json"});
   EXPECT_EQ(rest.code, 0) << rest.err;
+}
+
+/// A terminal, or `timeout`, may send the same signal to the program and to its group.
+TEST_F(Run, InterruptedByManySignalsAtOnceSavesAsByOne) {
+  const Finished run = interrupted(50);
+  EXPECT_EQ(run.code, 130) << run.err;
+  EXPECT_NE(run.out.find("soma train --resume " + out()), run.out.npos) << run.out;
+  EXPECT_EQ(soma_run({"evaluate", out() + "/model.soma", "iris"}).code, 0);
 }
 
 TEST_F(Run, GoesOnFromAnotherFolderWithMoreEpochs) {

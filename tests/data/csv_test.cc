@@ -1,6 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <random>
+
 #include "soma/data.h"
+#include "src/data/cells.h"
 #include "tests/damage.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
@@ -94,6 +101,111 @@ TEST(Csv, TakesTinyNumbersForZero) {
   EXPECT_EQ(read("1e-400,1\n1,2.5\n").inputs, Tensor::of({2, 1}, {0, 1}));
 }
 
+/// As from_chars reads it, whatever quick way there is.
+TEST(Csv, ReadsTheNearestNumber) {
+  std::mt19937 random(3);
+  const auto digits = [&](int most) {
+    std::string text;
+    for (int left = static_cast<int>(random() % (static_cast<unsigned>(most) + 1)); left > 0;
+         --left)
+      text += static_cast<char>('0' + random() % 10);
+    return text;
+  };
+  const char* const endings[] = {"", "", "", "", "e3", "E-2", "x", " ", "-", ":", "/", "\xff"};
+  int numbers = 0;
+  for (int i = 0; i < 200'000; ++i) {
+    std::string text = random() % 3 == 0 ? "-" : "";
+    text += digits(5);
+    if (random() % 4 != 0) text += "." + digits(i % 2 ? 4 : 12);
+    text += endings[random() % std::size(endings)];
+    double expected = 0, found = 0;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), expected);
+    const bool is_number = code == std::errc() && end == text.data() + text.size();
+    const auto reading = data::read_number(text, '.', found);
+    ASSERT_EQ(reading == data::Reading::number, is_number) << text;
+    if (!is_number) continue;
+    ++numbers;
+    ASSERT_EQ(std::bit_cast<uint64_t>(found), std::bit_cast<uint64_t>(expected)) << text;
+    std::ranges::replace(text, '.', ',');
+    ASSERT_EQ(data::read_number(text, ',', found), data::Reading::number) << text;
+    ASSERT_EQ(std::bit_cast<uint64_t>(found), std::bit_cast<uint64_t>(expected)) << text;
+  }
+  EXPECT_GT(numbers, 50'000);
+}
+
+/// Tables of many blocks, with everything that makes a line unlike the others at random places.
+TEST(Csv, ReadsTheSameOnAnyNumberOfThreads) {
+  std::mt19937 random(5);
+  const TemporaryFolder folder;
+  std::string text = "a,town,built,note,y\n";
+  const char* towns[] = {"Ulm", "Bonn", "\"Köln, am Rhein\"", "\"the \"\"big\"\" one\"", "NA", ""};
+  const int rows = 60'000;
+  std::vector<float> expected;
+  for (int i = 0; i < rows; ++i) {
+    const int value = static_cast<int>(random() % 100'000);
+    const bool missing = random() % 50 == 0;
+    if (!missing) expected.push_back(static_cast<float>(value) / 100);
+    text += std::to_string(static_cast<double>(value) / 10) + "," + towns[random() % 6] + ",20" +
+            std::to_string(10 + random() % 20) + "-0" + std::to_string(1 + random() % 9) + "-11," +
+            (random() % 100 == 0 ? "\"two\nlines\"" : "5\" wide") + "," +
+            (missing ? "" : std::to_string(static_cast<double>(value) / 100)) +
+            (random() % 3 ? "\n" : "\r\n");
+  }
+  text += "\n\n";
+  const std::string path = folder.write("table.csv", text);
+  const Schema schema = data::read_schema(path, {.threads = 1});
+  EXPECT_EQ(schema.rows, static_cast<int64_t>(expected.size()));
+  EXPECT_EQ(schema.columns[1].categories.size(), 4u);
+  EXPECT_EQ(schema.columns[3].categories.size(), 2u);
+  const Dataset one = data::load_csv(path, schema, nullptr, 1);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_EQ(one.targets.at(static_cast<int64_t>(i)), expected[i]) << i;
+  }
+  // Row by row, as text that is not cut into blocks.
+  data::CsvRows lines(path, schema);
+  std::vector<float> row(schema.inputs().size());
+  for (int64_t i = 0; lines.next(row);) {
+    if (std::isnan(lines.target())) continue;
+    for (size_t j = 0; j < row.size(); ++j) {
+      const auto found = static_cast<float>(
+          one.inputs.at(i * static_cast<int64_t>(row.size()) + static_cast<int64_t>(j)));
+      ASSERT_EQ(std::bit_cast<uint32_t>(found), std::bit_cast<uint32_t>(row[j])) << i;
+    }
+    ++i;
+  }
+  const double halves[] = {0.5, 0.5};
+  const auto parts = data::load_csv(path, schema, halves, 7, UINT64_MAX, 1);
+  for (const int threads : {2, 5}) {
+    EXPECT_EQ(data::read_schema(path, {.threads = threads}), schema);
+    EXPECT_TRUE(one.inputs == data::load_csv(path, schema, nullptr, threads).inputs);
+    const auto again = data::load_csv(path, schema, halves, 7, UINT64_MAX, threads);
+    for (const size_t part : {size_t{0}, size_t{1}})
+      EXPECT_TRUE(again[part].inputs == parts[part].inputs);
+  }
+}
+
+/// The first fault of the file, with its line, wherever the text is cut and whoever finds another.
+TEST(Csv, NamesTheFirstFaultOfManyBlocks) {
+  const TemporaryFolder folder;
+  const auto table = [&](int bad, const std::string& line) {
+    std::string text = "a,b\n";
+    for (int i = 2; i < 200'000; ++i) {
+      text += i == bad || i == 199'000 ? line + "\n" : std::to_string(i * 7 % 1000) + ",\"1.5\"\n";
+    }
+    return folder.write("table.csv", text);
+  };
+  for (const int bad : {2, 77'777, 150'001}) {
+    const std::string where = "line " + std::to_string(bad);
+    EXPECT_ERROR(FileError, data::load_csv(table(bad, "1,2,3")), where, "3 cells");
+    EXPECT_ERROR(FileError, data::load_csv(table(bad, "x,2")), where, "\"x\" is not a number");
+    EXPECT_ERROR(FileError, data::load_csv(table(bad, "1,\"2\"3")), where, "follows the closing");
+    EXPECT_ERROR(FileError, data::load_csv(table(bad, "")), where, "empty");
+    Schema schema;
+    schema.columns = {{.name = "a"}, {.name = "b", .use = ColumnUse::target}};
+    EXPECT_ERROR(FileError, data::load_csv(table(bad, "1,x"), schema), where, "\"x\"");
+  }
+}
+
 TEST(Csv, SurvivesRandomDamage) {
   const std::string good = "a,\"b \"\"\",c,d\r\n1,2,-3e5,\"x,y\"\r\n4,5,6.5,z\r\n\r\n";
   const auto load = [](const std::string& path) { data::load_csv(path); };
@@ -132,7 +244,7 @@ TEST(Csv, NamesTheLineAndColumnOfEveryFault) {
       {"no-date",
        "a,b\n2020-01-01,1\n2020-13-01,2\n",
        {.kinds = {{"a", "date"}}},
-       {"line 2", "column \"a\"", "no dates of one format", "y-m-d"}},
+       {"line 3", "column \"a\"", "no dates of one format", "2020-13-01", "y-m-d"}},
       {"constant", "a,b\n1,2\n1,3\n", {}, {"no column as input", "a is always 1"}},
       {"leak", "a,b\n1,1\n2,2\n", {}, {"no column as input", "a is equal to column \"b\""}},
       {"quote", "a,b\n1,2\n\"3,4\n5,6\n", {}, {"line 3", "quoted cell", "never ends"}},

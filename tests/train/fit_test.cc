@@ -373,11 +373,13 @@ TEST(Augmentation, IsTheSameOnAnyNumberOfThreadsAndTeaches) {
          .batch = 8,
          .seed = 1,
          .augment = augmentation_named(augment),
+         .prefetch = threads - 1,
          .device = Device::cpu(threads)});
     EXPECT_GT(evaluate(net, labels, cross_entropy())["accuracy"], 0.8) << augment;
     return weights_sha256(net);
   };
   const std::string all = "flip + crop(1) + cutout(2) + mixup";
+  EXPECT_EQ(trained(shares, all, 1), trained(shares, all, 2));
   EXPECT_EQ(trained(shares, all, 1), trained(shares, all, 3));
   EXPECT_NE(trained(labels, "flip + crop(1)", 1), trained(labels, "", 1));
   // A chain that changes nothing changes nothing.
