@@ -1,7 +1,12 @@
 #include "src/backends/cpu/finish.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <utility>
+
+#include "src/backends/cpu/dot.h"
+#include "src/ir/cost.h"
 
 namespace soma::cpu {
 
@@ -9,6 +14,9 @@ namespace {
 
 using passes::Step;
 using passes::View;
+
+/// What the numbers of a bias belong to: the last axis, or the axis behind the samples.
+enum class BiasOf { columns, channels };
 
 /// Does the view give each column or channel of `shape` its own number, one after the other?
 bool is_bias(const View& view, const Shape& shape, BiasOf of) {
@@ -138,6 +146,155 @@ class Taker {
   Id& made_;
 };
 
+/// Takes what a kernel that makes `made` can do of the members of `step`, which read it. They leave
+/// the step, and `made` becomes the last of them. Nothing else may read what `made` was. `arrays`:
+/// it can add the sums to an array, or take them from one.
+Finish take_finish(const Graph& graph, Step& step, Id& made, BiasOf of, bool arrays) {
+  Taker taker(graph, step, made);
+  Finish finish;
+  if (arrays) taker.descent(finish);
+  if (arrays) taker.sum(finish);
+  finish.bias = taker.bias(of);
+  finish.relu = taker.relu();
+  finish.members = std::move(taker.taken);
+  return finish;
+}
+
+/// A comparison with zero, a bias or an array, relu: what products and convolutions do themselves
+/// leaves the steps behind them.
+class Finishing {
+ public:
+  Finishing(const Graph& graph, std::vector<Step>& steps, Precision precision)
+      : graph_(graph), steps_(steps), precision_(precision), finishes_(steps.size()) {}
+
+  std::vector<Finish> run() {
+    remake_comparisons();
+    finish_at_once();
+    drop_empty_steps();
+    return std::move(finishes_);
+  }
+
+ private:
+  /// A comparison with zero that another step's gates read is made again by them, from the number
+  /// itself where that is an array anyway.
+  void remake_comparisons() {
+    std::map<Id, size_t> writer;
+    for (size_t s = 0; s < steps_.size(); ++s) {
+      for (const Id id : steps_[s].writes) writer[id] = s;
+    }
+    for (Step& step : steps_) {
+      for (const Id id : step.members) {
+        const auto gate = passes::gate_of(graph_, graph_[id]);
+        if (!gate || !writer.count(gate->x) || !std::ranges::count(step.reads, gate->comparison)) {
+          continue;
+        }
+        if (!only_gates_read(step, gate->comparison)) continue;
+        std::erase(step.reads, gate->comparison);
+        if (!std::ranges::count(step.reads, gate->x)) step.reads.push_back(gate->x);
+        drop_unread(steps_[writer.at(gate->comparison)], gate->comparison);
+      }
+    }
+  }
+  bool only_gates_read(const Step& step, Id comparison) const {
+    return std::ranges::all_of(step.members, [&](Id id) {
+      const auto reads = [&](Id operand) {
+        return passes::link_of(graph_, operand, 0).producer == comparison;
+      };
+      if (std::ranges::none_of(graph_[id].in, reads)) return true;
+      const auto gate = passes::gate_of(graph_, graph_[id]);
+      return gate && gate->comparison == comparison && !reads(graph_[id].in[1]);
+    });
+  }
+  /// Takes a member out of its step when no step needs it any more.
+  void drop_unread(Step& step, Id member) {
+    for (const auto& output : graph_.outputs()) {
+      if (output.id == member) return;
+    }
+    for (const auto& update : graph_.updates()) {
+      if (update.value == member) return;
+    }
+    for (const Step& other : steps_) {
+      if (std::ranges::count(other.reads, member)) return;
+    }
+    std::erase(step.writes, member);
+    const auto reads = [&](Id operand) {
+      return passes::link_of(graph_, operand, step.columns).producer == member;
+    };
+    for (const Id id : step.members) {
+      if (std::ranges::any_of(graph_[id].in, reads)) return;
+    }
+    const auto at = std::ranges::find(step.members, member) - step.members.begin();
+    step.members.erase(step.members.begin() + at);
+    step.levels.erase(step.levels.begin() + at);
+    if (step.members.empty() && !step.anchor) step.reads.clear();
+  }
+
+  void finish_at_once() {
+    for (size_t s = 0; s < steps_.size(); ++s) {
+      Step& step = steps_[s];
+      if (!step.anchor) continue;
+      Id made = *step.anchor;
+      if (graph_[made].op == Op::dot) {
+        finishes_[s] = take_finish(graph_, step, made, BiasOf::columns, in_one_block(step));
+      } else if (const auto next = step_behind_conv(s)) {
+        finishes_[s] = take_finish(graph_, steps_[*next], made, BiasOf::channels, false);
+        if (made == *step.anchor) continue;
+        move_result(step, steps_[*next], made, finishes_[s]);
+      }
+      if (made != *step.anchor) step.finished = made;
+    }
+  }
+  void drop_empty_steps() {
+    for (size_t s = steps_.size(); s-- > 0;) {
+      if (steps_[s].anchor || !steps_[s].members.empty()) continue;
+      steps_.erase(steps_.begin() + static_cast<long>(s));
+      finishes_.erase(finishes_.begin() + static_cast<long>(s));
+    }
+  }
+  /// Is this one matrix, and each sum complete when it first reaches memory?
+  bool in_one_block(const Step& step) const {
+    const DotPlan plan = plan_dot(graph_, step, precision_);
+    return plan.batch == 1 && plan.gemm.depth_block >= plan.gemm.k;
+  }
+  /// The maps that go on with a convolution are a step of their own: the one that reads it, if all
+  /// else that this one reads is there before the convolution.
+  std::optional<size_t> step_behind_conv(size_t s) const {
+    const Id conv = *steps_[s].anchor;
+    const Node& node = graph_[conv];
+    if (node.op != Op::conv || node.as<ConvAttr>().role != ConvRole::y) return {};
+    if (node.shape.elements() == 0 || flops(graph_, node) == 0) return {};  // zeros are filled in
+    for (const auto& output : graph_.outputs()) {
+      if (output.id == conv) return {};
+    }
+    for (const auto& update : graph_.updates()) {
+      if (update.value == conv) return {};
+    }
+    std::vector<size_t> readers;
+    std::set<Id> later{conv};
+    for (size_t t = s + 1; t < steps_.size(); ++t) {
+      if (std::ranges::count(steps_[t].reads, conv)) readers.push_back(t);
+      if (readers.empty()) later.insert(steps_[t].writes.begin(), steps_[t].writes.end());
+    }
+    if (readers.size() != 1 || steps_[readers[0]].anchor) return {};
+    for (const Id id : steps_[readers[0]].reads) {
+      if (id != conv && later.count(id)) return {};
+    }
+    return readers[0];
+  }
+  /// `step` writes `made` now, which `next` did.
+  static void move_result(Step& step, Step& next, Id made, const Finish& finish) {
+    if (finish.bias) step.reads.push_back(finish.bias->base);
+    std::ranges::replace(next.reads, *step.anchor, made);
+    std::erase(next.writes, made);
+    step.writes = {made};
+  }
+
+  const Graph& graph_;
+  std::vector<Step>& steps_;
+  Precision precision_;
+  std::vector<Finish> finishes_;
+};
+
 }  // namespace
 
 std::string Finish::text() const {
@@ -148,15 +305,9 @@ std::string Finish::text() const {
          (bias ? " + bias" : "") + (relu ? " + relu" : "");
 }
 
-Finish take_finish(const Graph& graph, Step& step, Id& made, BiasOf of, bool arrays) {
-  Taker taker(graph, step, made);
-  Finish finish;
-  if (arrays) taker.descent(finish);
-  if (arrays) taker.sum(finish);
-  finish.bias = taker.bias(of);
-  finish.relu = taker.relu();
-  finish.members = std::move(taker.taken);
-  return finish;
+std::vector<Finish> finish_steps(const Graph& graph, std::vector<Step>& steps,
+                                 Precision precision) {
+  return Finishing(graph, steps, precision).run();
 }
 
 }  // namespace soma::cpu

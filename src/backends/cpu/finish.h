@@ -11,9 +11,6 @@
 
 namespace soma::cpu {
 
-/// What the numbers of a bias belong to: the last axis, or the axis behind the samples.
-enum class BiasOf { columns, channels };
-
 struct Finish {
   std::optional<passes::View> bias;
   bool relu = false;
@@ -34,9 +31,10 @@ struct FinishAt {
   }
 };
 
-/// Takes what a kernel that makes `made` can do of the members of `step`, which read it. They leave
-/// the step, and `made` becomes the last of them. Nothing else may read what `made` was. `arrays`:
-/// it can add the sums to an array, or take them from one.
-Finish take_finish(const Graph& graph, passes::Step& step, Id& made, BiasOf of, bool arrays);
+/// What the product or convolution of each step does of the members behind it; these leave their
+/// steps, and steps without any are dropped. Comparisons with zero are made again where gates read
+/// the number itself anyway.
+std::vector<Finish> finish_steps(const Graph& graph, std::vector<passes::Step>& steps,
+                                 Precision precision);
 
 }  // namespace soma::cpu

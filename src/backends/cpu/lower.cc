@@ -13,7 +13,6 @@
 #include "src/base/text.h"
 #include "src/exec/memory.h"
 #include "src/ir/cost.h"
-#include "src/ir/infer.h"
 #include "src/passes/fuse.h"
 
 namespace soma::cpu {
@@ -51,12 +50,10 @@ class Lowering {
     program_.inputs = graph_.inputs().size();
     program_.outputs = graph_.outputs().size();
     for (size_t i = 0; i < graph_.inputs().size(); ++i) external_[graph_.inputs()[i]] = i;
+    std::vector<Finish> finishes;
+    if (options_.fusion) finishes = finish_steps(graph_, steps_, options_.precision);
     trials_.resize(steps_.size());
-    if (options_.fusion) {
-      remake_comparisons();
-      finish_at_once();
-      drop_empty_steps();
-    }
+    for (size_t s = 0; s < finishes.size(); ++s) trials_[s].finish = std::move(finishes[s]);
     find_last_uses();
     for (size_t s = 0; s < steps_.size(); ++s) try_step(s);
     place_outputs();
@@ -105,122 +102,6 @@ class Lowering {
         last_use_.try_emplace(id, s);
       }
     }
-  }
-
-  // ---- what kernels do at once
-
-  /// A comparison with zero that another step's gates read is made again by them, from the number
-  /// itself where that is an array anyway.
-  void remake_comparisons() {
-    std::map<Id, size_t> writer;
-    for (size_t s = 0; s < steps_.size(); ++s) {
-      for (const Id id : steps_[s].writes) writer[id] = s;
-    }
-    for (Step& step : steps_) {
-      for (const Id id : step.members) {
-        const auto gate = passes::gate_of(graph_, graph_[id]);
-        if (!gate || !writer.count(gate->x) || !std::ranges::count(step.reads, gate->comparison)) {
-          continue;
-        }
-        if (!only_gates_read(step, gate->comparison)) continue;
-        std::erase(step.reads, gate->comparison);
-        if (!std::ranges::count(step.reads, gate->x)) step.reads.push_back(gate->x);
-        drop_unread(steps_[writer.at(gate->comparison)], gate->comparison);
-      }
-    }
-  }
-  bool only_gates_read(const Step& step, Id comparison) const {
-    return std::ranges::all_of(step.members, [&](Id id) {
-      const auto reads = [&](Id operand) {
-        return passes::link_of(graph_, operand, 0).producer == comparison;
-      };
-      if (std::ranges::none_of(graph_[id].in, reads)) return true;
-      const auto gate = passes::gate_of(graph_, graph_[id]);
-      return gate && gate->comparison == comparison && !reads(graph_[id].in[1]);
-    });
-  }
-  /// Takes a member out of its step when no step needs it any more.
-  void drop_unread(Step& step, Id member) {
-    for (const auto& output : graph_.outputs()) {
-      if (output.id == member) return;
-    }
-    for (const auto& update : graph_.updates()) {
-      if (update.value == member) return;
-    }
-    for (const Step& other : steps_) {
-      if (std::ranges::count(other.reads, member)) return;
-    }
-    std::erase(step.writes, member);
-    const auto reads = [&](Id operand) {
-      return passes::link_of(graph_, operand, step.columns).producer == member;
-    };
-    for (const Id id : step.members) {
-      if (std::ranges::any_of(graph_[id].in, reads)) return;
-    }
-    const auto at = std::ranges::find(step.members, member) - step.members.begin();
-    step.members.erase(step.members.begin() + at);
-    step.levels.erase(step.levels.begin() + at);
-    if (step.members.empty() && !step.anchor) step.reads.clear();
-  }
-
-  void finish_at_once() {
-    for (size_t s = 0; s < steps_.size(); ++s) {
-      Step& step = steps_[s];
-      if (!step.anchor) continue;
-      Id made = *step.anchor;
-      if (graph_[made].op == Op::dot) {
-        trials_[s].finish = take_finish(graph_, step, made, BiasOf::columns, in_one_block(step));
-      } else if (const auto next = step_behind_conv(s)) {
-        trials_[s].finish = take_finish(graph_, steps_[*next], made, BiasOf::channels, false);
-        if (made == *step.anchor) continue;
-        move_result(step, steps_[*next], made, trials_[s].finish);
-      }
-      if (made != *step.anchor) step.finished = made;
-    }
-  }
-  void drop_empty_steps() {
-    for (size_t s = steps_.size(); s-- > 0;) {
-      if (steps_[s].anchor || !steps_[s].members.empty()) continue;
-      steps_.erase(steps_.begin() + static_cast<long>(s));
-      trials_.erase(trials_.begin() + static_cast<long>(s));
-    }
-  }
-  /// Is this one matrix, and each sum complete when it first reaches memory?
-  bool in_one_block(const Step& step) const {
-    const DotPlan plan = plan_dot(graph_, step, options_.precision);
-    return plan.batch == 1 && plan.gemm.depth_block >= plan.gemm.k;
-  }
-  /// The maps that go on with a convolution are a step of their own: the one that reads it, if all
-  /// else that this one reads is there before the convolution.
-  std::optional<size_t> step_behind_conv(size_t s) const {
-    const Id conv = *steps_[s].anchor;
-    const Node& node = graph_[conv];
-    if (node.op != Op::conv || node.as<ConvAttr>().role != ConvRole::y) return {};
-    if (node.shape.elements() == 0 || flops(graph_, node) == 0) return {};  // zeros are filled in
-    for (const auto& output : graph_.outputs()) {
-      if (output.id == conv) return {};
-    }
-    for (const auto& update : graph_.updates()) {
-      if (update.value == conv) return {};
-    }
-    std::vector<size_t> readers;
-    std::set<Id> later{conv};
-    for (size_t t = s + 1; t < steps_.size(); ++t) {
-      if (std::ranges::count(steps_[t].reads, conv)) readers.push_back(t);
-      if (readers.empty()) later.insert(steps_[t].writes.begin(), steps_[t].writes.end());
-    }
-    if (readers.size() != 1 || steps_[readers[0]].anchor) return {};
-    for (const Id id : steps_[readers[0]].reads) {
-      if (id != conv && later.count(id)) return {};
-    }
-    return readers[0];
-  }
-  /// `step` writes `made` now, which `next` did.
-  static void move_result(Step& step, Step& next, Id made, const Finish& finish) {
-    if (finish.bias) step.reads.push_back(finish.bias->base);
-    std::ranges::replace(next.reads, *step.anchor, made);
-    std::erase(next.writes, made);
-    step.writes = {made};
   }
 
   // ---- trying
