@@ -124,6 +124,21 @@ static Schema schema_of(const SourceOptions& options) {
   return schema;
 }
 
+/// Labels as places in `names`, those of a model, instead of in the rows' own names.
+static void relabel(Dataset& rows, const std::vector<std::string>& names) {
+  std::vector<int32_t> places;
+  for (const std::string& name : rows.class_names) {
+    const auto found = std::ranges::find(names, name);
+    if (found == names.end()) {
+      throw UsageError(cat("the model knows no class \"", name, "\"", did_you_mean(name, names),
+                           "; its classes are ", join(names, ", ")));
+    }
+    places.push_back(static_cast<int32_t>(found - names.begin()));
+  }
+  for (int32_t& label : rows.targets.data<int32_t>()) label = places[static_cast<size_t>(label)];
+  rows.class_names = names;
+}
+
 TrainTest open_source(const SourceOptions& options, const Model* model,
                       std::vector<std::string>* notes) {
   const auto read = [&]() -> TrainTest {
@@ -149,7 +164,11 @@ TrainTest open_source(const SourceOptions& options, const Model* model,
       return std::move(*media);
     }
     if (!is_csv(options.data)) return idx_pair(options);
-    return {data::load_csv(options.data, options.csv()), {}};
+    Dataset rows = data::load_csv(options.data, options.csv());
+    if (model && !model->info.class_names.empty() && !rows.class_names.empty()) {
+      relabel(rows, model->info.class_names);
+    }
+    return {std::move(rows), {}};
   };
   TrainTest both = read();
   for (Dataset* part : {&both.train, &both.test}) {

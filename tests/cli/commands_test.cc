@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "soma/soma.h"
 #include "src/base/text.h"
 #include "tests/cli/program.h"
 
@@ -168,6 +169,25 @@ TEST(Tables, AreScaledInsideTheModel) {
   const Finished run = soma_run({"predict", folder / "run/model.soma", "--json"}, "50,1050\n");
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_NEAR(run.json()[0]["outputs"][0], 0.03 * 50 - 0.02 * 50 + 1, 0.05);
+}
+
+TEST(Tables, AreJudgedByTheClassesOfAModelWithoutColumns) {
+  TemporaryFolder folder;
+  Network net{input({1}), dense(2).named("output")};
+  for (int64_t k = 0; k < 2; ++k) {
+    net.neuron("output", k).set_weight(0, k == 0 ? 1.0f : -1.0f);
+    net.neuron("output", k).set_bias(0);
+  }
+  const std::string model = folder / "signs.soma";
+  save(net, model, {.class_names = {"plus", "minus"}, .loss = "cross_entropy"});
+  const std::string rows = folder.write("rows.csv", "x,sign\n-2,minus\n3,plus\n-1,minus\n");
+  const Finished run = soma_run({"evaluate", model, rows, "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(run.json()[0]["accuracy"], 1);
+  const std::string wrong = folder.write("wrong.csv", "x,sign\n-2,minos\n3,plus\n");
+  const Finished refused = soma_run({"evaluate", model, wrong});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("did you mean \"minus\""), refused.err.npos) << refused.err;
 }
 
 /// 300 houses with a column of each kind: numbers with gaps, towns, yes and no, dates, a number of
