@@ -81,6 +81,10 @@ std::string_view trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(space) - begin + 1);
 }
 
+std::string counted(size_t count, std::string_view noun) {
+  return cat(count, " ", noun, count == 1 ? "" : "s");
+}
+
 std::string grouped(int64_t value) {
   std::string digits = std::to_string(value);
   const size_t first = digits[0] == '-' ? 1 : 0;

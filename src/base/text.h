@@ -50,6 +50,9 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 /// Without the white space at both ends.
 std::string_view trim(std::string_view text);
 
+/// "1 cell", "3 cells"
+std::string counted(size_t count, std::string_view noun);
+
 /// "101,770": thousands apart.
 std::string grouped(int64_t value);
 

@@ -84,8 +84,8 @@ class RowReader {
       }
     }
     if (!names && place > 0 && place != cells.size()) {
-      throw FileError(cat("\"", name_, "\" line ", line, " has ", cells.size(),
-                          " cells and none of the columns' names; a row has ", inputs_, ": ",
+      throw FileError(cat("\"", name_, "\" line ", line, " has ", counted(cells.size(), "cell"),
+                          " and none of the columns' names; a row has ", inputs_, ": ",
                           join(input_names(), ", ")));
     }
     return names;
@@ -95,8 +95,8 @@ class RowReader {
   void read(const std::vector<CsvCell>& cells, int64_t line, std::span<float> inputs,
             Line& into) const {
     if (cells.size() != width_) {
-      throw FileError(cat("\"", name_, "\" line ", line, " has ", cells.size(),
-                          " cells, but the first line has ", width_, "; every line needs as many"));
+      throw FileError(cat("\"", name_, "\" line ", line, " has ", counted(cells.size(), "cell"),
+                          ", but the first line has ", width_, "; every line needs as many"));
     }
     into.target = nothing;
     into.weight = 1;

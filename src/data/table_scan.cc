@@ -309,8 +309,8 @@ class Scan {
 
   void read_row(const std::vector<CsvCell>& cells, int64_t line, Rows& into) const {
     if (cells.size() != names_.size()) {
-      throw FileError(cat("\"", path_, "\" line ", line, " has ", cells.size(),
-                          " cells, but line 1 has ", names_.size(), "; every line needs as many"));
+      throw FileError(cat("\"", path_, "\" line ", line, " has ", counted(cells.size(), "cell"),
+                          ", but line 1 has ", names_.size(), "; every line needs as many"));
     }
     if (target_ &&
         missing_.has(cells[static_cast<size_t>(target_ - schema_.columns.data())].text)) {

@@ -40,8 +40,8 @@ Columns find_columns(const std::string& path, const std::vector<CsvCell>& first,
   const auto place = [&](const std::string& column) {
     if (const auto number = as_number(column)) {
       if (*number < first.size()) return *number;
-      throw ArgumentError(cat("\"", path, "\" has ", first.size(), " columns; there is no column ",
-                              column, " (they count from 0)"));
+      throw ArgumentError(cat("\"", path, "\" has ", counted(first.size(), "column"),
+                              "; there is no column ", column, " (they count from 0)"));
     }
     result.header = true;
     std::vector<std::string> names;
@@ -131,8 +131,8 @@ LabelledTexts load_text_table(const std::string& path, const std::string& text_c
   std::vector<std::string> names;
   for (bool more = !columns.header || lines.next(cells); more; more = lines.next(cells)) {
     if (cells.size() != width) {
-      throw FileError(cat("\"", path, "\" has ", cells.size(), " columns on line ", lines.line(),
-                          " and ", width,
+      throw FileError(cat("\"", path, "\" has ", counted(cells.size(), "column"), " on line ",
+                          lines.line(), " and ", width,
                           " on its first; texts with the delimiter inside belong in "
                           "quotes"));
     }

@@ -23,6 +23,8 @@ TEST(Text, NumbersAreGroupedByThousands) {
   EXPECT_EQ(grouped(1000), "1,000");
   EXPECT_EQ(grouped(-101770), "-101,770");
   EXPECT_EQ(grouped(INT64_MIN), "-9,223,372,036,854,775,808");
+  EXPECT_EQ(counted(1, "cell"), "1 cell");
+  EXPECT_EQ(counted(0, "cell"), "0 cells");
 }
 
 TEST(Text, ExcerptsDoNotCutCharacters) {

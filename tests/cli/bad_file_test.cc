@@ -48,7 +48,7 @@ const std::vector<BadFile> bad_files = {
     {"only a header", As::table, "a,b\n", {"header", "no line of values"}},
     {"short row", As::table, "a,b,c\n1,2,3\n4,5\n6,7,8\n", {"line 3", "2 cells", "3"}},
     {"long row", As::table, "a,b\n1,2\n3,4,5\n", {"line 3", "3 cells"}},
-    {"short last row", As::table, "a,b\n1,2\n3", {"line 3", "1 cells"}},
+    {"short last row", As::table, "a,b\n1,2\n3", {"line 3", "1 cell,"}},
     {"text among numbers", As::table, "a,b\n1,2\n2,3\nred,4\n", {"line 4", "column \"a\"", "\"red\" is not a number"}},
     {"unit behind a number", As::table, "a,b\n1,2\n2,3\n12px,4\n", {"line 4", "column \"a\"", "12px"}},
     {"hexadecimal number", As::table, "a,b\n1,2\n7,8\n0x1F,4\n", {"line 4", "0x1F"}},
@@ -80,7 +80,7 @@ const std::vector<BadFile> bad_files = {
     {"series with a gap", As::series, steps(40, "3,\n4,2\n"), {"column \"load\"", "step 41"}},
     {"series that is too short", As::series, steps(3), {"3 steps"}},
     {"word in a series", As::series, steps(40, "3,4\nx,2\n"), {"line 43", "column \"v\"", "\"x\""}},
-    {"short row of a series", As::series, steps(40, "3\n"), {"line 42", "1 cells"}},
+    {"short row of a series", As::series, steps(40, "3\n"), {"line 42", "1 cell,"}},
     // -- texts
     {"empty text", As::text, "", {"is empty"}},
     {"lines without a class", As::lines, "text\tkind\nhello\tgood\nbye\t\n", {}},

@@ -40,7 +40,7 @@ Finished train(const std::string& path, const std::string& memory) {
 }
 
 TEST(Memory, StaysWhateverTheNumberOfRows) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SOMA_SANITIZED
   GTEST_SKIP() << "a sanitizer takes more memory than the limit";
 #endif
   const TemporaryFolder folder;

@@ -230,7 +230,7 @@ TEST(Texts, ComeFromTables) {
   refused("text,kind\n", "text", "kind", {"no line behind its header"});
   refused("text,kind\na,b\n", "txt", "kind", {"\"txt\"", "text"});
   refused("text,kind\na,b\n", "text", "7", {"no column 7", "2 columns"});
-  refused("text,kind\na,b\nc\n", "text", "kind", {"1 columns on line 3", "2"});
+  refused("text,kind\na,b\nc\n", "text", "kind", {"1 column on line 3", "2"});
   refused("text,kind\na,b\nc,d,e\n", "text", "kind", {"3 columns on line 3"});
   refused("text,kind\na,\nc,d\n", "text", "kind", {"without a class on line 2"});
   refused("text,kind\na,b\nc,b\n", "text", "kind", {"1 class"});
