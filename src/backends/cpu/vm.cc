@@ -58,7 +58,7 @@ struct Block {
   const VmProgram& program;
   Memory memory;
   std::byte* scratch;
-  std::byte* at[max_slots];  // of the program's slots; to clear all would take longer than an op
+  std::byte* at[max_slots];     // of the program's slots; to clear all would take longer than an op
   int64_t position = 0, n = 0;  // elements
   int64_t row = 0, rows = 0;    // the same in rows, where there are any
 
